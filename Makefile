@@ -33,8 +33,7 @@ bench: $(VENV)/.ready-dev
 	$(BIN)/python benchmarks/background_task_benchmarks.py $(ARGS)
 
 lint: $(VENV)/.ready-dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint
 	scripts/typecheck
 
 clean:
