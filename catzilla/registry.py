@@ -148,6 +148,8 @@ def _missing(name: str, package: str, error: ModuleNotFoundError) -> Attempt:
             return Attempt(name, BROKEN, cause=cause, remedy=_REINSTALL, error=error)
     if name == "python":
         return Attempt(name, BROKEN, cause="the install is incomplete", remedy=_REINSTALL, error=error)
+    if error.name == package:
+        return Attempt(name, NOT_BUILT, cause="it is not part of this install", error=error)
     return Attempt(name, NOT_BUILT, cause="this install has no native module for it", remedy=_BUILD, error=error)
 
 

@@ -1,0 +1,1 @@
+"""``python -m catzilla`` and the console script ``catzilla``: one command a file, in two forms."""

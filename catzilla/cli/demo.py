@@ -1,0 +1,79 @@
+"""``catzilla demo``: the quick start under a real server, called over HTTP, with its statistics."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any
+
+from .command import Command, CommandError
+from .output import Output
+from .web import require_web
+
+HOST = "127.0.0.1"
+BURST = 5_000
+PATIENCE_S = 30.0
+
+
+def run(out: Output) -> int:
+    """Serve, call, show, stop. 0 only if every task of it was completed."""
+    require_web()
+    from .demo_server import DemoServer
+    from .quick_start import app, process_data
+
+    app.get("/tasks/stats")(lambda: app.get_task_stats().as_dict())
+    with DemoServer(app, HOST) as server:
+        out.line(f"The quick start is served at http://{HOST}:{server.port}")
+        target = "/users/7/notify?message=hello"
+        out.heading(f"POST {target}")
+        out.line(json.dumps(_call(server.port, "POST", target)))
+        _drain(app)
+
+        out.heading(f"{BURST:,} more tasks in the background, then GET /tasks/stats while they run")
+        app.add_tasks(process_data, [({"row": number},) for number in range(BURST)])
+        _show(out, _call(server.port, "GET", "/tasks/stats"))
+        _drain(app)
+
+        out.heading("GET /tasks/stats when all is done")
+        stats = _call(server.port, "GET", "/tasks/stats")
+        _show(out, stats)
+    done = stats["completed"]
+    if done != BURST + 1:
+        raise CommandError(f"{done} of {BURST + 1} tasks were completed")
+    out.heading(f"All {done:,} tasks were completed.")
+    return 0
+
+
+def _drain(app: Any) -> None:
+    if app.tasks.drain(timeout=PATIENCE_S) is False:
+        raise CommandError(f"tasks still ran after {PATIENCE_S:g} s")
+
+
+def _call(port: int, method: str, target: str) -> Any:
+    """No proxy setting is in the way of a request to this very process."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE_S)
+    try:
+        connection.request(method, target)
+        response = connection.getresponse()
+        body = response.read().decode("utf-8")
+    finally:
+        connection.close()
+    if response.status != http.client.OK:
+        raise CommandError(f"{method} {target} answered {response.status}: {body}")
+    return json.loads(body)
+
+
+def _show(out: Output, stats: dict[str, Any]) -> None:
+    """Every figure that was measured; None stands for one that this backend does not measure."""
+    out.rows([(name, "", _figure(value)) for name, value in stats.items() if value is not None])
+
+
+def _figure(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.3f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+COMMAND = Command("demo", "Serve the quick start, call it over HTTP and show its statistics.", run)

@@ -1,0 +1,32 @@
+"""What commands write to: plain lines here, the same with colour in rich_output.py."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+class Output:
+    """Plain text, one fact a line, for pipes, logs and terminals without the ``cli`` extra."""
+
+    def heading(self, text: str) -> None:
+        self._write(f"\n{text}")
+
+    def line(self, text: str) -> None:
+        self._write(text)
+
+    def rows(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        """(what, state, remark) by line. State is "" or one of "ok", "missing", "error", or free text."""
+        width = max((len(what) for what, _, _ in rows), default=0)
+        for what, state, remark in rows:
+            self._write(f"  {what:<{width}}  {state}{'  ' if state and remark else ''}{remark}".rstrip())
+
+    def raw(self, text: str) -> None:
+        """For machines: exactly this, whatever the form."""
+        self._write(text)
+
+    def error(self, text: str) -> None:
+        print(f"error: {text}", file=sys.stderr, flush=True)
+
+    def _write(self, text: str) -> None:
+        print(text, flush=True)
