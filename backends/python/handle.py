@@ -1,0 +1,234 @@
+"""One task: the handle that its submitter keeps and the cell that the lanes hold.
+
+Two slots are claims, and deleting one is the atomic step that decides a race (a second ``del`` of
+the same slot raises AttributeError, whichever threads they come from):
+
+``args``    deleted by the one who starts the task or cancels it; set again by a retry
+``worker``  set by the one who started it; deleted by the one who settles it
+"""
+
+from __future__ import annotations
+
+from _thread import TIMEOUT_MAX, allocate_lock
+from collections import deque
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from catzilla.interface import CANCELLED, COMPLETED, DELAYED, FAILED, PENDING, RETRYING, RUNNING, TIMED_OUT, Plan
+
+if TYPE_CHECKING:
+    from . import Engine
+
+STATE_COUNTER = {COMPLETED: "completed", FAILED: "failed", CANCELLED: "cancelled", TIMED_OUT: "timed_out"}
+_LONGEST_WAIT_NS = int(TIMEOUT_MAX) * 1_000_000_000
+
+
+class Failure:
+    """An exception with the traceback that was its own when the task ended.
+
+    Raising appends the raiser's frames to ``__traceback__``; starting again from ``traceback`` keeps
+    repeated waits from lengthening it. Freed without having been looked at, it is reported.
+    """
+
+    __slots__ = ("error", "plan", "report", "traceback")
+
+    def __init__(
+        self,
+        error: BaseException,
+        plan: Plan,
+        report: Callable[[Any, BaseException], None] | None,
+        skip_frames: int = 0,
+    ) -> None:
+        traceback = error.__traceback__
+        while skip_frames and traceback is not None:  # the engine's own frames come first
+            traceback = traceback.tb_next
+            skip_frames -= 1
+        self.error = error
+        self.traceback = traceback
+        self.plan = plan
+        self.report = report  # None: retrieved, or nobody has to
+
+    def retrieve(self) -> BaseException:
+        self.report = None
+        return self.error.with_traceback(self.traceback)
+
+    def __del__(self) -> None:
+        if self.report is not None:
+            self.report(self.plan, self.error)
+
+
+class Handle:
+    """The Python backend's handle; each engine has a subclass of it that knows the engine."""
+
+    __slots__ = ("__weakref__", "_state", "_value", "args", "ext", "plan", "ready_ns", "times", "worker")
+
+    _engine: ClassVar[Engine]
+
+    plan: Plan
+    args: tuple[Any, ...]
+    ready_ns: int
+    ext: Any
+    worker: int
+    times: tuple[int, int, int]  # started, ended, worker slot; unset when the run was not timed
+    _state: int
+    _value: Any
+
+    def state(self) -> int:
+        state = self._state
+        if (state == DELAYED or state == RETRYING) and self.ready_ns <= monotonic_ns():
+            return PENDING
+        return state
+
+    def worker_slot(self) -> int | None:
+        try:
+            return self.worker
+        except AttributeError:
+            times = getattr(self, "times", None)
+            return None if times is None else times[2]
+
+    def times_ns(self) -> tuple[int, int] | None:
+        times = getattr(self, "times", None)
+        return None if times is None else times[:2]
+
+    # -- ending --------------------------------------------------------------------------------
+
+    def settle(self, state: int, value: object) -> bool:
+        try:
+            del self.worker
+        except AttributeError:
+            return False
+        self._publish(state, value)
+        return True
+
+    def withdraw(self, error: BaseException) -> bool:
+        if self._state >= RUNNING or self._engine.queue.take(self) is None:
+            return False
+        self._publish(CANCELLED, error)
+        self._engine.queue.freed(self.plan.lane)
+        return True
+
+    def _publish(self, state: int, value: object, skip_frames: int = 0, add: bool = True) -> None:
+        """Count, then set the state, then release: a waiter that wakes finds itself counted."""
+        engine = self._engine
+        if state == COMPLETED:
+            self._value = value
+        else:
+            assert isinstance(value, BaseException)
+            report = engine.config.unretrieved if state == FAILED else None
+            self._value = Failure(value, self.plan, report, skip_frames)
+        if add:
+            engine.metrics.add(STATE_COUNTER[state])
+        self._state = state
+        if engine.waiters or self.ext is not None:
+            self._released()
+        if state in (FAILED, TIMED_OUT) and engine.config.failed is not None:
+            try:
+                engine.config.failed(self)
+            except BaseException as error:
+                engine.config.fault(error)
+
+    def _released(self) -> None:
+        """Run what waits for this handle. Callers have set the final state before they look here."""
+        engine = self._engine
+        waiting = engine.waiters.pop(self, None)
+        if waiting is not None:
+            self._run_waiting(waiting)
+        ext = self.ext
+        if ext is not None and ext.on_settled is not None:
+            try:
+                ext.on_settled(self)
+            except BaseException as error:
+                engine.config.fault(error)
+
+    def _run_waiting(self, waiting: deque[Callable[[Any], None]]) -> None:
+        while waiting:
+            try:
+                fn = waiting.popleft()
+            except IndexError:  # another thread drains the same deque: each entry is taken once
+                return
+            try:
+                fn(self)
+            except BaseException as error:
+                self._engine.config.fault(error)
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    def on_done(self, fn: Callable[[Any], None]) -> None:
+        # The entry is stored before the state is read, and the settler sets the state before it
+        # looks for entries: at least one of the two sees the other, and popping decides who calls.
+        waiters = self._engine.waiters
+        waiting = waiters.setdefault(self, deque())
+        waiting.append(fn)
+        if self._state >= COMPLETED:
+            waiters.pop(self, None)
+            self._run_waiting(waiting)
+
+    def wait_ns(self, timeout_ns: int) -> bool:
+        if self._state >= COMPLETED:
+            return True
+        if timeout_ns == 0:
+            return False
+        lock = allocate_lock()
+        lock.acquire()
+
+        def release(_: Any) -> None:
+            lock.release()
+
+        self.on_done(release)
+        try:
+            if timeout_ns < 0 or timeout_ns > _LONGEST_WAIT_NS:
+                return lock.acquire()
+            return lock.acquire(timeout=timeout_ns / 1e9) or self._state >= COMPLETED
+        finally:
+            if self._state < COMPLETED:
+                waiting = self._engine.waiters.get(self)
+                if waiting is not None:
+                    try:
+                        waiting.remove(release)
+                    except ValueError:
+                        pass  # taken by the settler in this moment: it releases a lock nobody waits for
+
+    def wait(self, timeout: float | None = None) -> Any:
+        """The value, at once when there is one; else what TaskResult says (catzilla/handle.py)."""
+        if self._state == COMPLETED:
+            return self._value
+        return self._wait(timeout)
+
+    def _wait(self, timeout: float | None) -> Any:  # replaced by catzilla.handle.attach
+        raise NotImplementedError
+
+    def outcome(self) -> object:
+        if self._state == COMPLETED:
+            return self._value
+        assert self._state > COMPLETED, "outcome() of a task that is not done"
+        failure = self._value
+        try:
+            raise failure.retrieve()
+        finally:
+            del self, failure  # the exception's traceback holds this frame: no cycle through it
+
+    def value_or_none(self) -> object:
+        return self._value if self._state == COMPLETED else None
+
+    def error(self) -> BaseException | None:
+        if self._state == COMPLETED:
+            return None
+        assert self._state > COMPLETED, "error() of a task that is not done"
+        error: BaseException = self._value.retrieve()
+        return error
+
+
+def make_handle_type(engine: Engine) -> type[Handle]:
+    """The engine's own subclass: a handle finds its engine without a slot for it."""
+    return type("TaskResult", (Handle,), {"__slots__": (), "_engine": engine, "__module__": "catzilla.background_tasks"})
+
+
+def new_handle(cls: type[Handle], plan: Plan, args: tuple[Any, ...], ext: Any, ready_ns: int) -> Handle:
+    handle = cls()
+    handle.plan = plan
+    handle.args = args
+    handle.ext = ext
+    handle.ready_ns = ready_ns
+    handle._state = PENDING
+    return handle

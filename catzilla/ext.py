@@ -1,0 +1,43 @@
+"""Policy's data of one task, made only when its call is not plain: most handles have none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .deadlines import Attempt
+    from .interface import Handle
+    from .memory import Charge
+
+
+class Ext:
+    __slots__ = (
+        "attempt",
+        "cancel_requested",
+        "charge",
+        "context",
+        "coroutine",
+        "created_ns",
+        "kwargs",
+        "on_settled",
+        "promise",
+        "retries",
+        "task_id",
+        "times_ns",
+    )
+
+    def __init__(self, context: Context | None, kwargs: dict[str, Any] | None) -> None:
+        self.context = context
+        self.kwargs = kwargs
+        self.on_settled: Callable[[Handle], None] | None = None
+        self.promise = False  # a continuation whose first task has not ended
+        self.task_id: str | None = None
+        self.retries = 0
+        self.attempt: Attempt | None = None  # of a deadline, while it runs
+        self.cancel_requested = False
+        self.coroutine: Any = None  # the asyncio.Task, while it runs
+        self.charge: Charge | None = None
+        self.created_ns: int | None = None  # when it differs from Handle.ready_ns
+        self.times_ns: tuple[int, int] | None = None  # of a coroutine

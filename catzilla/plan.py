@@ -1,0 +1,81 @@
+"""A plan: how one task with one set of options runs on one system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .options import TaskOptions
+from .shape import Shape, shape_of
+
+if TYPE_CHECKING:
+    from .interface import Kernel, Runner
+    from .system import TaskSystem
+
+
+class Spec:
+    """``Plan.owner``: what policy knows of the task behind a plan."""
+
+    __slots__ = ("fn", "is_async", "name", "options", "shape", "system", "timeout_ns")
+
+    def __init__(self, system: TaskSystem, fn: Callable[..., Any], options: TaskOptions) -> None:
+        self.system = system
+        self.fn = fn
+        self.options = options
+        self.name = options.name or name_of(fn)
+        self.shape: Shape | None = shape_of(fn)
+        self.is_async = is_async(fn)
+        self.timeout_ns = None if options.timeout_ms is None else max(1, int(options.timeout_ms * 1e6))
+
+
+class Plan:
+    """See catzilla.interface.Plan."""
+
+    __slots__ = ("arity", "fn", "kernel", "lane", "owner", "runner", "timed")
+
+    def __init__(self, spec: Spec, runner: Runner | None) -> None:
+        self.fn = spec.fn
+        self.lane = int(spec.options.priority)
+        self.arity = None if spec.shape is None else spec.shape.arity
+        self.runner = runner
+        self.kernel: Kernel | None = None
+        self.timed = bool(spec.system.config.enable_profiling)
+        self.owner = spec
+
+
+def make_plan(system: TaskSystem, fn: Callable[..., Any], options: TaskOptions) -> Plan:
+    """Plain (no runner) when nothing has to be done around the call."""
+    from .runner import run_async, run_sync
+
+    spec = Spec(system, fn, options)
+    runner: Runner | None = None
+    if spec.is_async:
+        runner = run_async
+    elif options.timeout_ms is not None or options.max_retries:
+        runner = run_sync
+    return Plan(spec, runner)
+
+
+def name_of(fn: Any) -> str:
+    """``module.qualified_name``; of a partial or a callable object, what it wraps or its class."""
+    while hasattr(fn, "func") and callable(fn.func):  # functools.partial
+        fn = fn.func
+    if not hasattr(fn, "__qualname__"):
+        fn = type(fn)
+    module = getattr(fn, "__module__", None)
+    return f"{module}.{fn.__qualname__}" if module else str(fn.__qualname__)
+
+
+_CO_COROUTINE = 0x80
+_CO_ITERABLE_COROUTINE = 0x100
+
+
+def is_async(fn: Any) -> bool:
+    """Whether calling it gives a coroutine (``inspect.iscoroutinefunction`` without importing inspect)."""
+    while hasattr(fn, "func") and callable(fn.func):
+        fn = fn.func
+    for candidate in (fn, getattr(fn, "__func__", None), getattr(type(fn), "__call__", None)):
+        code = getattr(candidate, "__code__", None)
+        if code is not None:
+            return bool(code.co_flags & _CO_COROUTINE)
+    return False

@@ -1,0 +1,64 @@
+"""The full path: what happens around one attempt of a task that is not plain.
+
+By contract a runner that raises puts one frame of its own before the task's (interface.Runner): the
+handle then shows the traceback that the plain path would show.
+"""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+from typing import Any
+
+from .errors import TaskInterrupted, TaskTimeout
+from .ext import Ext
+from .interface import CONDEMNED, DETACHED, FAILED, Again, Handle
+from .plan import Spec
+from .retry import backoff_ns
+
+
+def run_sync(handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+    spec: Any = handle.plan.owner
+    deadlines = spec.system.deadlines
+    attempt = None if spec.timeout_ns is None else deadlines.enter(handle, args, spec.timeout_ns)
+    try:
+        value = spec.fn(*args, **kwargs)
+    except BaseException as error:
+        if attempt is not None and not deadlines.leave(attempt):
+            return CONDEMNED
+        if isinstance(error, TaskInterrupted):  # raised by the task itself: for a backend it would mean CONDEMNED
+            handle.settle(FAILED, error)
+            return CONDEMNED
+        due_ns = retry_due_ns(handle, spec, error)
+        if due_ns is None:
+            raise
+        return Again(due_ns)
+    if attempt is not None and not deadlines.leave(attempt):
+        return CONDEMNED
+    return value
+
+
+def run_async(handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+    spec: Any = handle.plan.owner
+    spec.system.coroutines.start(handle, args, kwargs)
+    return DETACHED
+
+
+def retry_due_ns(handle: Handle, spec: Spec, error: BaseException) -> int | None:
+    """When to try again after this error; None: not at all. Counts the retry."""
+    options = spec.options
+    if not options.max_retries:
+        return None
+    ext: Ext = spec.system.ensure_ext(handle)
+    if ext.retries >= options.max_retries or ext.cancel_requested or not _retried(options.retry_on, error):
+        return None
+    if ext.created_ns is None:
+        ext.created_ns = handle.ready_ns
+    ext.retries += 1
+    return monotonic_ns() + backoff_ns(options, ext.retries)
+
+
+def _retried(retry_on: tuple[type[BaseException], ...], error: BaseException) -> bool:
+    if isinstance(error, TaskTimeout):
+        # The old attempt may still be running: only who names TaskTimeout has thought of that.
+        return TaskTimeout in retry_on
+    return isinstance(error, retry_on)

@@ -1,0 +1,206 @@
+"""From a call to a handle: everything about a submit that the backend's native path leaves to policy.
+
+The native path takes a positional call of a known plan when its lane has room. What comes here has
+options, keywords, a context to think of, an unknown callable, a full lane, or a mistake in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextvars import copy_context
+from time import monotonic_ns
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Final
+
+from .errors import ConfigTypeError, SystemClosed
+from .ext import Ext
+from .full import Full, FullLanes
+from .interface import Handle
+from .memory import CELL_BYTES, Charge, call_bytes
+from .options import DEFAULTS, NAME_SET
+from .plan import Plan, Spec, make_plan
+from .shape import explain_mismatch
+from .task import Task
+
+if TYPE_CHECKING:
+    from .system import TaskSystem
+
+MOST_PLANS: Final = 4_096  # plans of functions and tasks that are kept; then all are forgotten and made anew
+
+
+class Submitting:
+    def __init__(self, system: TaskSystem) -> None:
+        self._system = system
+        self._plans: dict[Any, Plan] = {}
+        self.native: dict[Any, Plan] = {}  # the ones the backend may take by itself
+        config = system.config
+        self.counts_memory = config.memory_pool_mb is not None or config.memory_profiling
+        self._full = FullLanes(system, self)
+
+    # -- the calls -----------------------------------------------------------------------------
+
+    def add_task(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """The fallback of ``system.add_task``: keywords may be options."""
+        options = self.split_options(fn, kwargs) if kwargs else None
+        return self.submit(fn, args, kwargs, options)
+
+    def submit_task(self, task: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """The fallback of ``task.submit``: every keyword is the function's."""
+        return self.submit(task, args, kwargs, None)
+
+    def submit(self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any] | None) -> Any:
+        plan, args, ext = self._prepare(fn, args, kwargs, options)
+        handle = self.accept(plan, args, ext)
+        return self._full.solve(handle, plan, args, ext) if isinstance(handle, Full) else handle
+
+    async def submit_async(
+        self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any] | None
+    ) -> Any:
+        plan, args, ext = self._prepare(fn, args, kwargs, options)
+        handle = self.accept(plan, args, ext)
+        if isinstance(handle, Full):
+            return await self._full.solve_async(handle, plan, args, ext)
+        return handle
+
+    def submit_many(self, fn: Any, rows: Iterable[tuple[Any, ...]], options: dict[str, Any]) -> list[Handle]:
+        plan = self.plan_for(fn, options)
+        receiver = self.receiver_of(fn)
+        checked = []
+        for index, row in enumerate(rows):
+            if not isinstance(row, tuple):
+                raise TypeError(
+                    f"row {index} of add_tasks is {row!r}; each row must be a tuple of positional arguments, "
+                    "also when there is only one: (x,)"
+                )
+            self._check_call(plan, fn, receiver + row, {})
+            checked.append(receiver + row)
+        self._check_open()
+        context = copy_context()
+        exts: list[Any] | None = None
+        if context or self.counts_memory or plan.owner.options.delay_ms:
+            exts = [Ext(context if context else None, None) for _ in checked]
+        return self._full.many(plan, checked, exts)
+
+    # -- their parts ---------------------------------------------------------------------------
+
+    def _prepare(
+        self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any] | None
+    ) -> tuple[Plan, tuple[Any, ...], Ext | None]:
+        plan = self.plan_for(fn, options)
+        receiver = self.receiver_of(fn)
+        if receiver:
+            args = receiver + args
+        self._check_call(plan, fn, args, kwargs)
+        self._check_open()
+        context = copy_context()
+        ext = Ext(context if context else None, kwargs or None) if context or kwargs or self.counts_memory else None
+        return plan, args, ext
+
+    def accept(self, plan: Plan, args: tuple[Any, ...], ext: Ext | None, force: bool = False) -> Handle | Full:
+        """Charge the memory pool and queue the task, or say which of the two is full."""
+        engine = self._system.engine
+        charge: Charge | None = None
+        if self.counts_memory:
+            assert ext is not None
+            size = call_bytes(args, ext.kwargs)
+            if force:
+                engine.allocator.force(CELL_BYTES + size)
+            elif not engine.allocator.charge(CELL_BYTES + size):
+                return Full.MEMORY
+            charge = Charge(
+                engine.allocator, self._system.bytes_by_name, plan.owner.name, size, self._full.memory_freed
+            )
+            ext.charge = charge
+            ext.on_settled = self._system.settled
+        delay_ms = plan.owner.options.delay_ms
+        due_ns = monotonic_ns() + int(delay_ms * 1e6) if delay_ms else 0
+        if due_ns:
+            ext = ext or Ext(None, None)
+            ext.created_ns = monotonic_ns()
+        handle = engine.queue.put(plan, args, ext, due_ns, force)
+        if handle is None:
+            if ext is not None:
+                ext.charge = None  # gives it back
+            return Full.LANE
+        return handle
+
+    def _check_open(self) -> None:
+        if self._system.closed:
+            raise SystemClosed(
+                "the task system is shut down, or is shutting down, and takes no more tasks; "
+                "make a new TaskSystem, or call reopen() once shutdown() has returned"
+            )
+
+    def _check_call(self, plan: Plan, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        spec: Spec = plan.owner
+        if spec.shape is not None and not spec.shape.accepts(args, kwargs):
+            raise TypeError(explain_mismatch(spec.fn, spec.name, args, kwargs))
+
+    def split_options(self, fn: Any, kwargs: dict[str, Any]) -> dict[str, Any] | None:
+        """Take the options out of the keywords. A keyword that could be meant either way is an error."""
+        names = NAME_SET.intersection(kwargs)
+        if not names:
+            return None
+        spec = self.plan_for(fn, None).owner
+        if spec.shape is not None:
+            clash = names & spec.shape.parameters() or (names if spec.shape.has_varkw else frozenset())
+            if clash:
+                listed = ", ".join(sorted(clash))
+                raise TypeError(
+                    f"{listed} can be meant as an option of the task or as an argument of {spec.name}: give options "
+                    f"with task.with_options({listed}=...).submit(...), where submit() passes every argument on"
+                )
+        return {name: kwargs.pop(name) for name in list(kwargs) if name in names}
+
+    # -- plans ---------------------------------------------------------------------------------
+
+    def plan_for(self, fn: Any, options: dict[str, Any] | None) -> Plan:
+        """The plan of a task or callable with these options over its own."""
+        task = fn.origin if isinstance(fn, Task) else None
+        target = fn if task is None else task
+        key: Any = target if not options else (target, *sorted(options.items(), key=lambda item: item[0]))
+        try:
+            plan = self._plans.get(key)
+        except TypeError:  # not hashable
+            plan, key = None, None
+        if plan is not None:
+            return plan
+        base = DEFAULTS if task is None else task.options
+        function = fn if task is None else task.fn
+        if not callable(function):
+            raise TypeError(f"add_task takes a function or another callable, and {fn!r} (a {type(fn).__name__}) is not")
+        plan = make_plan(self._system, function, base.changed(options) if options else base)
+        if key is not None and (task is not None or _is_static(function)):
+            self._keep(key, target, plan, native=not options)
+        return plan
+
+    def _keep(self, key: Any, target: Any, plan: Plan, native: bool) -> None:
+        if len(self._plans) >= MOST_PLANS:
+            self._plans.clear()
+            self.native.clear()
+        self._plans[key] = plan
+        if native and not self.counts_memory and not plan.owner.options.delay_ms and plan.arity is not None:
+            self.native[target] = plan
+
+    @staticmethod
+    def receiver_of(fn: Any) -> tuple[Any, ...]:
+        return fn.receiver if isinstance(fn, Task) else ()
+
+    def wake_blocked(self) -> None:
+        """Everybody who waits for room looks again (a shutdown refuses them)."""
+        self._full.wake_all()
+
+
+def _is_static(fn: Any) -> bool:
+    """Whether its plan may be kept: keeping that of a closure or method would keep what it refers to."""
+    if type(fn) is not FunctionType or fn.__closure__ is not None:
+        return False
+    return "<locals>" not in fn.__qualname__ or not (fn.__defaults__ or fn.__kwdefaults__)
+
+
+def checked_options(options: dict[str, Any]) -> dict[str, Any]:
+    for name in options:
+        if name not in NAME_SET:
+            raise ConfigTypeError(f"{name!r} is not a task option; the options are {', '.join(sorted(NAME_SET))}")
+    return options
+

@@ -1,0 +1,120 @@
+"""One thread per system that looks after it: due times, deadlines, new threads, rates, reports.
+
+It sleeps until the next thing is due, and at most a second: an idle system wakes once a second.
+"""
+
+from __future__ import annotations
+
+import _thread
+import sys
+import threading
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Final
+
+from . import lifecycle
+from .log import logger
+
+if TYPE_CHECKING:
+    from .system import TaskSystem
+
+TICK_NS: Final = 1_000_000_000
+BUSY_NS: Final = 25_000_000  # how often it looks while tasks find no free slot
+
+
+class Supervisor:
+    def __init__(self, system: TaskSystem) -> None:
+        self._system = system
+        self._lock = _thread.allocate_lock()
+        self._lock.acquire()
+        self._called = False
+        self._stopped = False
+        self._next_ns = 0
+        self._thread_id = 0
+        self.started = False
+        self.ended = _thread.allocate_lock()
+
+    def wake(self) -> None:
+        """Look again now. From anywhere; never blocks."""
+        if not self.started:
+            self._start()
+        self._called = True
+        try:
+            self._lock.release()
+        except RuntimeError:  # released already: it will look, or is looking, and sees _called
+            pass
+
+    def wake_before(self, due_ns: int) -> None:
+        if due_ns < self._next_ns:
+            self.wake()
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self.started:
+            self.wake()
+            if self.on_own_thread():
+                return
+            if self.ended.acquire(timeout=1.0):
+                self.ended.release()
+
+    def _start(self) -> None:
+        # By way of a raw thread: the submit that comes first may be in a signal handler that interrupted
+        # the threading module while it held its lock.
+        if self._stopped:
+            return
+        self.started = True
+        self._next_ns = sys.maxsize
+        try:
+            _thread.start_new_thread(self._start_thread, ())
+        except RuntimeError as error:  # "can't start new thread": the next wake tries again
+            self.started = False
+            logger.error("the supervisor thread could not be started (%s); trying again with the next task", error)
+
+    def _start_thread(self) -> None:
+        name = f"{self._system.threads.name_prefix}-supervisor"
+        try:
+            threading.Thread(target=self._main, name=name, daemon=True).start()
+        except RuntimeError as error:
+            self.started = False
+            logger.error("the supervisor thread could not be started (%s); trying again with the next task", error)
+
+    def on_own_thread(self) -> bool:
+        return threading.get_ident() == self._thread_id
+
+    def _main(self) -> None:
+        self._thread_id = threading.get_ident()
+        lifecycle.started(self._system)
+        if not self._system.reserve_made:
+            self._system.reserve_made = True
+            self._system.engine.workers.reserve(self._system.config.critical_reserve)
+        with self.ended:
+            while not self._stopped:
+                try:
+                    next_ns = self._look(monotonic_ns())
+                except Exception as error:
+                    self._system.fault(error)
+                    next_ns = monotonic_ns() + BUSY_NS
+                self._next_ns = next_ns
+                if not self._called:
+                    self._lock.acquire(timeout=max(0, next_ns - monotonic_ns()) / 1e9)
+                else:
+                    self._lock.acquire(blocking=False)
+                self._called = False
+                self._next_ns = sys.maxsize  # what comes while it looks may come too late for this look
+
+    def _look(self, now_ns: int) -> int:
+        system = self._system
+        due = [system.ticker.tick(now_ns)]
+        if not system.threads.start_wanted():
+            due.append(now_ns + 4 * BUSY_NS)
+        due_ns = system.engine.queue.advance(now_ns)
+        if due_ns is not None:
+            due.append(due_ns)
+        system.deadlines.expire(now_ns)
+        due_ns = system.deadlines.next_ns()
+        if due_ns is not None:
+            due.append(due_ns)
+        due_ns = system.autoscaler.look(now_ns)
+        if due_ns is not None:
+            due.append(due_ns)
+        system.reports.publish()
+        return min(due)

@@ -1,0 +1,141 @@
+"""``Task``: a function that can be called in place or submitted."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, Protocol, TypeVar, cast
+
+from .errors import NotEnabled
+from .options import DEFAULTS, TaskOptions
+from .plan import is_async, name_of
+
+if TYPE_CHECKING:
+    from .handle import TaskResult
+    from .system import TaskSystem
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Binder(Protocol):
+    """What a task is submitted to: a TaskSystem, or an application that has one once it is enabled."""
+
+    @property
+    def tasks(self) -> TaskSystem | None: ...
+
+
+class Task(Generic[P, R]):
+    """A function with options. Calling it runs it at once, in place; ``submit`` queues it.
+
+    ``submit(*args, **kwargs)`` passes every argument to the function, also one that is named like an
+    option. ``with_options(...)`` gives a copy with other options.
+    """
+
+    __wrapped__: Callable[P, R]
+    submit: Callable[P, TaskResult[R]]
+    submit_async: Callable[..., Any]
+
+    def __init__(
+        self,
+        fn: Callable[..., R],
+        binder: Binder,
+        options: TaskOptions,
+        receiver: tuple[Any, ...] = (),
+        origin: Task[Any, R] | None = None,
+    ) -> None:
+        functools.update_wrapper(self, fn)
+        self.fn = fn
+        self.options = options
+        self.name = options.name or name_of(fn)
+        self._binder = binder
+        self.receiver = receiver  # the object, when the task was looked up on one (a method)
+        self.origin: Task[Any, R] = self if origin is None else origin  # the one its plans are kept for
+        self.submit = self._submit_first
+        self.submit_async = self._submit_async
+        system = binder.tasks
+        if system is not None:
+            self.bind(system)
+
+    def bind(self, system: TaskSystem) -> None:
+        """Put the system's native submit in place of the Python one."""
+        self.submit = cast("Callable[P, TaskResult[R]]", functools.partial(system.submit_task, self.origin, *self.receiver))
+        system.remember_task(self)
+
+    @property
+    def is_async(self) -> bool:
+        return is_async(self.fn)
+
+    def system(self) -> TaskSystem:
+        system = self._binder.tasks
+        if system is None:
+            raise NotEnabled(
+                f"task {self.name} cannot be submitted yet: call enable_background_tasks() on the application first"
+            )
+        return system
+
+    def _submit_first(self, *args: Any, **kwargs: Any) -> Any:
+        self.bind(self.system())
+        return self.submit(*args, **kwargs)
+
+    async def _submit_async(self, *args: Any, **kwargs: Any) -> TaskResult[R]:
+        """As ``submit``, but waiting for room (on_full="block") does not block the event loop."""
+        result = await self.system().submitting.submit_async(self, args, kwargs, None)
+        return cast("TaskResult[R]", result)
+
+    def with_options(self, **options: Any) -> Task[P, R]:
+        """A copy with other options; raises ConfigTypeError or ConfigValueError for bad ones."""
+        return Task(self.fn, self._binder, self.options.changed(options), self.receiver)
+
+    def explain(self) -> str:
+        """Whether and how the task is compiled, and if not, why."""
+        if self.options.compile_to_c is False:
+            return f"{self.name} runs as Python: compile_to_c=False"
+        return f"{self.name} runs as Python: this build has no compiler"
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.fn(*self.receiver, *args, **kwargs)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Task[Any, R]:
+        if instance is None:
+            return self
+        return Task(self.fn, self._binder, self.options, (instance,), self)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name} {self.options.priority.name}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.receiver:
+            return getattr, (self.receiver[0], self.fn.__name__)
+        return _lookup, (self.fn.__module__, self.fn.__qualname__)
+
+
+def make_task(fn: Any, binder: Binder, **options: Any) -> Any:
+    """``binder.task``: bare (``fn`` is the function) or with options (a decorator)."""
+    checked = DEFAULTS.changed(options)
+    if fn is None:
+        return lambda function: _checked_task(function, binder, checked)
+    return _checked_task(fn, binder, checked)
+
+
+def _checked_task(fn: Any, binder: Binder, options: TaskOptions) -> Task[Any, Any]:
+    if isinstance(fn, Task):
+        raise TypeError(f"{fn!r} is a task already; use {fn.name}.with_options(...) for other options")
+    if isinstance(fn, staticmethod | classmethod):
+        raise TypeError(f"put @{type(fn).__name__} above @task, not below it")
+    if not callable(fn):
+        _refuse(fn)
+    return Task(fn, binder, options)
+
+
+def _refuse(fn: object) -> NoReturn:
+    raise TypeError(f"a task must be callable, and {fn!r} (a {type(fn).__name__}) is not")
+
+
+def _lookup(module: str, qualname: str) -> Any:
+    import importlib
+
+    found: Any = importlib.import_module(module)
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    return found

@@ -1,0 +1,169 @@
+"""Waiting for a task, also inside another task, without ever using up the workers.
+
+A worker that waits runs the awaited task itself when that is safe (plain, no deadline, no time limit
+of the wait, not too deep), in the awaited task's own context. Else, if the awaited task has not
+started, a helper thread runs exactly that task. So waits nest to any depth with one worker, and with
+few threads: a pool that just grew by one thread for each blocked worker would need thousands.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from queue import Empty, SimpleQueue
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from .errors import TaskInterrupted, WaitLimit
+from .ext import Ext
+from .interface import COMPLETED, DELAYED, PENDING, RETRYING, Handle
+from .log import logger
+
+if TYPE_CHECKING:
+    from .system import TaskSystem
+
+INLINE_DEPTH: Final = 32
+MOST_HELPERS: Final = 4_096
+IDLE_HELPER_S: Final = 1.0
+_PAUSED_NS: Final = 20_000_000
+
+
+class _Depth(threading.local):
+    inline = 0
+
+
+class Waiting:
+    def __init__(self, system: TaskSystem) -> None:
+        self._system = system
+        self._depth = _Depth()
+        self._jobs: SimpleQueue[Handle] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._idle = 0
+        self.helpers = 0
+        self._warned: set[str] = set()
+
+    def wait(self, handle: Handle, timeout: float | None) -> bool:
+        """Until it is done or ``timeout`` seconds are over; False: they are."""
+        timeout_ns = -1 if timeout is None else max(0, int(timeout * 1e9))
+        if handle.state() >= COMPLETED or timeout_ns == 0:
+            return handle.wait_ns(0)
+        self._check_loop()
+        if self._system.engine.workers.current() is None:
+            return handle.wait_ns(timeout_ns)
+        return self._wait_inside(handle, timeout_ns)
+
+    def _check_loop(self) -> None:
+        """Blocking an event loop's thread is a mistake; on the system's own loop it is a deadlock."""
+        asyncio = sys.modules.get("asyncio")
+        if asyncio is None or asyncio._get_running_loop() is None:
+            return
+        if self._system.coroutines.on_loop_thread():
+            raise RuntimeError("wait() would block the loop that runs this task: use `await result` in an async task")
+        self.warn_once(
+            "wait", "wait() blocks the event loop of this thread until the task is done: use `await result` instead"
+        )
+
+    def warn_once(self, kind: str, message: str) -> None:
+        import warnings
+
+        if kind not in self._warned:
+            self._warned.add(kind)
+            warnings.warn(message, RuntimeWarning, stacklevel=5)
+
+    def _wait_inside(self, handle: Handle, timeout_ns: int) -> bool:
+        end_ns = None if timeout_ns < 0 else monotonic_ns() + timeout_ns
+        while handle.state() < COMPLETED:
+            state = handle.state()
+            if state not in (PENDING, DELAYED, RETRYING):
+                break
+            if handle.plan.lane in self._system.paused_lanes():
+                left_ns = _PAUSED_NS if end_ns is None else min(_PAUSED_NS, end_ns - monotonic_ns())
+                if left_ns <= 0:
+                    return False
+                handle.wait_ns(left_ns)
+            elif state == PENDING and end_ns is None and self._may_run_inline(handle):
+                self._run_inline(handle)
+            else:
+                self._send_helper(handle)
+                break
+        left_ns = -1 if end_ns is None else max(0, end_ns - monotonic_ns())
+        return handle.wait_ns(left_ns)
+
+    def _may_run_inline(self, handle: Handle) -> bool:
+        return handle.plan.runner is None and self._depth.inline < INLINE_DEPTH
+
+    def _run_inline(self, handle: Handle) -> None:
+        outer = self._system.engine.workers.current()
+        ext: Ext | None = None if outer is None else outer.ext
+        attempt = None if ext is None else ext.attempt
+        self._depth.inline += 1
+        if attempt is not None:
+            attempt.inline += 1
+        try:
+            if attempt is not None and attempt.condemned:
+                raise TaskInterrupted  # an interrupt is on its way here, and must not hit the inner task
+            self._system.engine.workers.run(handle)
+        finally:
+            self._depth.inline -= 1
+            if attempt is not None:
+                attempt.inline -= 1
+
+    # -- helpers -------------------------------------------------------------------------------
+
+    def _send_helper(self, handle: Handle) -> None:
+        with self._lock:
+            if self._idle > 0:
+                self._idle -= 1  # reserved: it takes this job
+                start = False
+            elif self.helpers >= MOST_HELPERS:
+                raise WaitLimit(
+                    f"{self.helpers} helper threads run tasks that other tasks wait for, which is the limit; "
+                    "let tasks wait for fewer others, or chain them with then()"
+                )
+            else:
+                self.helpers += 1
+                start = True
+        self._jobs.put(handle)
+        if start:
+            name = f"{self._system.threads.name_prefix}-helper"
+            try:
+                threading.Thread(target=self._help, name=name, daemon=True).start()
+            except RuntimeError as error:
+                with self._lock:
+                    self.helpers -= 1
+                logger.error("no helper thread could be started (%s): the awaited task waits for a worker", error)
+
+    def _help(self) -> None:
+        while True:
+            try:
+                handle = self._jobs.get(timeout=IDLE_HELPER_S)
+            except Empty:
+                with self._lock:
+                    if self._idle > 0:
+                        self._idle -= 1
+                        self.helpers -= 1
+                        return
+                continue  # a job is on its way to us
+            try:
+                self._run_when_due(handle)
+            except TaskInterrupted:
+                pass  # the interrupt of a deadline that came as late as here
+            del handle
+            with self._lock:
+                self._idle += 1
+
+    def _run_when_due(self, handle: Handle) -> None:
+        while (state := handle.state()) < COMPLETED:
+            if state == PENDING:
+                if handle.plan.lane in self._system.paused_lanes():
+                    handle.wait_ns(_PAUSED_NS)
+                elif self._system.engine.workers.run(handle):
+                    continue  # perhaps it is to be retried
+                else:
+                    handle.wait_ns(-1 if handle.plan.runner is None else _PAUSED_NS)
+            elif state in (DELAYED, RETRYING):
+                handle.wait_ns(max(1, handle.ready_ns - monotonic_ns()))
+            elif handle.plan.runner is None:
+                return  # it runs elsewhere, and is never retried
+            else:
+                handle.wait_ns(_PAUSED_NS)
