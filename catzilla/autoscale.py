@@ -84,10 +84,17 @@ class Autoscaler:
         if cpu_ns is not None and before_ns is not None:
             share = max(0, cpu_ns - before_ns) / elapsed_ns / self.usable_parallelism()
             if share > COMPUTING:
-                logger.debug("not growing beyond %d workers: they compute (%.0f %% of the CPU)", self.slots, 100 * share)
+                logger.debug(
+                    "not growing beyond %d workers: they compute (%.0f %% of the CPU)", self.slots, 100 * share
+                )
                 return
         more = min(self._most - self.slots, max(1, min(ready, self.slots)))
-        logger.debug("growing from %d to %d workers: %d tasks are ready, workers are blocked", self.slots, self.slots + more, ready)
+        logger.debug(
+            "growing from %d to %d workers: %d tasks are ready, workers are blocked",
+            self.slots,
+            self.slots + more,
+            ready,
+        )
         self.slots += more
         self.grown += more
         self._cpu_ns = None  # the new threads' start must not count as computing

@@ -27,7 +27,9 @@ class Attempt:
 
     __slots__ = ("args", "condemned", "deadline_ns", "handle", "inline", "replaced", "stop", "thread_id")
 
-    def __init__(self, handle: Handle, args: tuple[Any, ...], deadline_ns: int, stop: Callable[[], None] | None) -> None:
+    def __init__(
+        self, handle: Handle, args: tuple[Any, ...], deadline_ns: int, stop: Callable[[], None] | None
+    ) -> None:
         self.handle = handle
         self.args = args
         self.deadline_ns = deadline_ns

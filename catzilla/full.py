@@ -95,7 +95,8 @@ class FullLanes:
         asyncio = sys.modules.get("asyncio")
         if asyncio is not None and asyncio._get_running_loop() is not None:
             self._system.waiting.warn_once(
-                "block", "add_task() blocks the event loop of this thread until there is room: use `await add_task_async()`"
+                "block",
+                "add_task() blocks the event loop of this thread until there is room: use `await add_task_async()`",
             )
         inside = self._system.engine.workers.current() is not None
         if inside:

@@ -207,10 +207,27 @@ def _wait_done(handle: Any, timeout: float | None) -> None:
         )
 
 
-_ATTACHED = (
-    "task_id status name priority cancel_requested attempt done is_ready result exception cancel add_callback "
-    "then catch future stats __await__ __repr__ __reduce__"
-).split()
+_ATTACHED = [
+    "task_id",
+    "status",
+    "name",
+    "priority",
+    "cancel_requested",
+    "attempt",
+    "done",
+    "is_ready",
+    "result",
+    "exception",
+    "cancel",
+    "add_callback",
+    "then",
+    "catch",
+    "future",
+    "stats",
+    "__await__",
+    "__repr__",
+    "__reduce__",
+]
 
 
 def attach(handle_type: type) -> None:
@@ -232,5 +249,3 @@ def attach(handle_type: type) -> None:
 def wall_time_s(monotonic: int) -> float:
     """A monotonic time as seconds since the epoch."""
     return (time_ns() - monotonic_ns() + monotonic) / 1e9
-
-

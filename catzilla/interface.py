@@ -136,7 +136,9 @@ class Queue(Protocol):
     def put(self, plan: Plan, args: tuple[Any, ...], ext: Any, due_ns: int = 0, force: bool = False) -> Handle | None:
         """Accept one task; due_ns > 0: DELAYED until then. None: no room, nothing was queued. force ignores the bound."""
 
-    def put_many(self, plan: Plan, rows: Sequence[tuple[Any, ...]], exts: Sequence[Any] | None = None) -> Sequence[Handle] | None:
+    def put_many(
+        self, plan: Plan, rows: Sequence[tuple[Any, ...]], exts: Sequence[Any] | None = None
+    ) -> Sequence[Handle] | None:
         """Accept every row or none (None: no room)."""
 
     def promise(self, plan: Plan, ext: Any) -> Handle:

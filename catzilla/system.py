@@ -216,9 +216,7 @@ class TaskSystem:
         """Wait for what is running, ready, and due within ``timeout`` seconds. False: time ran out."""
         return lifecycle.drain(self, timeout)
 
-    def shutdown(
-        self, wait: bool = True, timeout: float | None = None, cancel_pending: bool = False
-    ) -> ShutdownReport:
+    def shutdown(self, wait: bool = True, timeout: float | None = None, cancel_pending: bool = False) -> ShutdownReport:
         """Refuse new tasks, drain, cancel what is left, and say what became of what.
 
         ``timeout`` in seconds (None: ``shutdown_timeout``). What is due later than that is cancelled

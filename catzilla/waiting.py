@@ -12,7 +12,7 @@ import sys
 import threading
 from queue import Empty, SimpleQueue
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .errors import TaskInterrupted, WaitLimit
 from .ext import Ext

@@ -221,7 +221,9 @@ class Handle:
 
 def make_handle_type(engine: Engine) -> type[Handle]:
     """The engine's own subclass: a handle finds its engine without a slot for it."""
-    return type("TaskResult", (Handle,), {"__slots__": (), "_engine": engine, "__module__": "catzilla.background_tasks"})
+    return type(
+        "TaskResult", (Handle,), {"__slots__": (), "_engine": engine, "__module__": "catzilla.background_tasks"}
+    )
 
 
 def new_handle(cls: type[Handle], plan: Plan, args: tuple[Any, ...], ext: Any, ready_ns: int) -> Handle:

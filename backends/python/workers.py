@@ -147,7 +147,9 @@ class Workers:
             for outer in list(seat.outer):
                 views.append(WorkerView(seat.slot, VISITOR < seat.slot < 0, outer, None, busy_ns, seat.native_id, True))
             views.append(
-                WorkerView(seat.slot, VISITOR < seat.slot < 0, seat.handle, seat.started_ns, busy_ns, seat.native_id, False)
+                WorkerView(
+                    seat.slot, VISITOR < seat.slot < 0, seat.handle, seat.started_ns, busy_ns, seat.native_id, False
+                )
             )
         return views
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from typing import Any
 
 from .command import Command, CommandError
@@ -11,7 +12,8 @@ from .output import Output
 from .web import require_web
 
 HOST = "127.0.0.1"
-BURST = 5_000
+BURST = 1_600
+SERVICE_S = 0.01
 PATIENCE_S = 30.0
 
 
@@ -19,7 +21,7 @@ def run(out: Output) -> int:
     """Serve, call, show, stop. 0 only if every task of it was completed."""
     require_web()
     from .demo_server import DemoServer
-    from .quick_start import app, process_data
+    from .quick_start import app
 
     app.get("/tasks/stats")(lambda: app.get_task_stats().as_dict())
     with DemoServer(app, HOST) as server:
@@ -29,8 +31,8 @@ def run(out: Output) -> int:
         out.line(json.dumps(_call(server.port, "POST", target)))
         _drain(app)
 
-        out.heading(f"{BURST:,} more tasks in the background, then GET /tasks/stats while they run")
-        app.add_tasks(process_data, [({"row": number},) for number in range(BURST)])
+        out.heading(f"{BURST:,} more tasks, each waiting {SERVICE_S * 1000:g} ms; GET /tasks/stats while they run")
+        app.add_tasks(ask_a_service, [(number,) for number in range(BURST)])
         _show(out, _call(server.port, "GET", "/tasks/stats"))
         _drain(app)
 
@@ -42,6 +44,12 @@ def run(out: Output) -> int:
         raise CommandError(f"{done} of {BURST + 1} tasks were completed")
     out.heading(f"All {done:,} tasks were completed.")
     return 0
+
+
+def ask_a_service(number: int) -> int:
+    """What most background tasks do: wait for somebody else."""
+    time.sleep(SERVICE_S)
+    return number
 
 
 def _drain(app: Any) -> None:
