@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from catzilla.errors import TaskCancelled, TaskDropped
-from catzilla.interface import CANCELLED, DETACHED, RETRYING, RUNNING, Again
+from catzilla.interface import CANCELLED, DELAYED, DETACHED, PENDING, RETRYING, RUNNING, Again
 
 from .rig import HIGH, LOW, NORMAL, SECOND_NS, Rig, RigPlan, eventually, finish, value_of, withdraw
 from .suite import BackendSuite
