@@ -76,7 +76,7 @@ class Handle:
 
     def state(self) -> int:
         state = self._state
-        if (state == DELAYED or state == RETRYING) and self.ready_ns <= monotonic_ns():
+        if state in (DELAYED, RETRYING) and self.ready_ns <= monotonic_ns():
             return PENDING
         return state
 
