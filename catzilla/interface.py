@@ -68,7 +68,7 @@ class Plan(Protocol):
     arity: tuple[int, int] | None  # positional arguments, least and most; None: not known
     runner: Runner | None  # None: plain, the backend calls fn itself
     kernel: Any  # a Kernel, or None; published once, when built
-    timed: bool  # time each run (else one in 16); the backend adapts it, see backends/python/workers.py
+    timed: bool  # time each run, else a sample of them; the backend adapts it, see backends/python/workers.py
     owner: Any  # policy's; opaque below the waist
 
 

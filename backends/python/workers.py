@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from . import Engine
 
 HOT_NS = 5_000  # a plan whose runs are shorter is timed once in SAMPLE runs (clocks would cost more than it)
-SAMPLE = 16
+SAMPLE = 64
 VISITOR = -1_000_000  # the slot of a thread that is no worker
 LEAVE = object()
 _NO_KWARGS: dict[str, Any] = {}
@@ -215,7 +215,12 @@ class Workers:
                     handle = critical.popleft()
                 else:
                     picks += 1
-                    if not picks % SHARE and (handle := self._overdue()) is not None:
+                    if (
+                        not picks % SHARE
+                        and (high or normal)
+                        and (low or (high and normal))  # work in two lanes at least
+                        and (handle := self._overdue()) is not None
+                    ):
                         pass
                     elif high:
                         handle = high.popleft()
