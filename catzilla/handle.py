@@ -198,6 +198,8 @@ def _wait_done(handle: Any, timeout: float | None) -> None:
         return
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float)):
         raise TypeError(f"timeout must be seconds (int or float) or None, not {timeout!r}")
+    if timeout is not None and timeout != timeout:
+        raise ValueError("timeout must be seconds or None, not nan")
     if not _spec(handle).system.wait(handle, timeout):
         spec = _spec(handle)
         raise TimeoutError(

@@ -73,7 +73,10 @@ class Plan(Protocol):
 
 
 class Ext(Protocol):
-    """Policy's data of one handle, made only when a call is not plain. A backend reads two fields."""
+    """Policy's data of one handle, made only when a call is not plain.
+
+    A backend reads what is below, and drops context and kwargs when the handle is settled.
+    """
 
     context: Any  # the contextvars.Context to run in, or None for an empty one
     kwargs: dict[str, Any] | None  # keyword arguments, or None
@@ -189,7 +192,7 @@ class Queue(Protocol):
 class WorkerView(Protocol):
     """One thread that serves, a moment's copy."""
 
-    slot: int
+    slot: int  # 0 and up: the workers; below 0: reserves, and threads that are no workers
     reserve: bool
     handle: Handle | None  # None: idle
     started_ns: int | None  # of the run in progress, when recorded

@@ -63,6 +63,7 @@ class Threads:
             pass  # a condemned thread's interrupt may arrive as late as here; it was leaving anyway
         finally:
             self._slots.pop(ident, None)
+            self._system.deadlines.thread_leaves()
 
     def replace(self, thread_id: int) -> None:
         """The thread is condemned: its slot is free for another."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 INLINE_DEPTH: Final = 32
 MOST_HELPERS: Final = 4_096
+LONGEST_S: Final = 100 * 365 * 86_400  # a longer timeout is none (and inf cannot be an int)
 IDLE_HELPER_S: Final = 1.0
 _PAUSED_NS: Final = 20_000_000
 
@@ -44,7 +45,7 @@ class Waiting:
 
     def wait(self, handle: Handle, timeout: float | None) -> bool:
         """Until it is done or ``timeout`` seconds are over; False: they are."""
-        timeout_ns = -1 if timeout is None else max(0, int(timeout * 1e9))
+        timeout_ns = -1 if timeout is None or timeout > LONGEST_S else max(0, int(timeout * 1e9))
         if handle.state() >= COMPLETED or timeout_ns == 0:
             return handle.wait_ns(0)
         self._check_loop()
@@ -148,6 +149,7 @@ class Waiting:
                 self._run_when_due(handle)
             except TaskInterrupted:
                 pass  # the interrupt of a deadline that came as late as here
+            self._system.deadlines.thread_leaves()
             del handle
             with self._lock:
                 self._idle += 1

@@ -135,11 +135,13 @@ class Handle:
         if waiting is not None:
             self._run_waiting(waiting)
         ext = self.ext
-        if ext is not None and ext.on_settled is not None:
-            try:
-                ext.on_settled(self)
-            except BaseException as error:
-                engine.config.fault(error)
+        if ext is not None:
+            ext.context = ext.kwargs = None  # as the arguments, they are not kept longer than needed
+            if ext.on_settled is not None:
+                try:
+                    ext.on_settled(self)
+                except BaseException as error:
+                    engine.config.fault(error)
 
     def _run_waiting(self, waiting: deque[Callable[[Any], None]]) -> None:
         while waiting:
