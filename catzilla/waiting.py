@@ -67,9 +67,15 @@ class Waiting:
     def warn_once(self, kind: str, message: str) -> None:
         import warnings
 
-        if kind not in self._warned:
-            self._warned.add(kind)
-            warnings.warn(message, RuntimeWarning, stacklevel=5)
+        if kind in self._warned:
+            return
+        self._warned.add(kind)
+        level = 2
+        frame = sys._getframe(1)
+        while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("catzilla."):
+            frame = frame.f_back
+            level += 1
+        warnings.warn(message, RuntimeWarning, stacklevel=level)  # at the first line that is not ours
 
     def _wait_inside(self, handle: Handle, timeout_ns: int) -> bool:
         end_ns = None if timeout_ns < 0 else monotonic_ns() + timeout_ns

@@ -44,6 +44,7 @@ class Failure:
         while skip_frames and traceback is not None:  # the engine's own frames come first
             traceback = traceback.tb_next
             skip_frames -= 1
+        error.__traceback__ = traceback  # the engine's frames hold the handle: without them there is no cycle
         self.error = error
         self.traceback = traceback
         self.plan = plan
@@ -55,7 +56,7 @@ class Failure:
 
     def __del__(self) -> None:
         if self.report is not None:
-            self.report(self.plan, self.error)
+            self.report(self.plan, self.error.with_traceback(self.traceback))
 
 
 class Handle:

@@ -438,9 +438,11 @@ class Workers:
         seat.handle = handle
         if self._engine.queue.space:
             self._engine.queue.freed(handle.plan.lane)
+        weight = 1 if handle.plan.timed else 0
         try:
-            return self._execute(seat, handle, args, Context(), 1 if handle.plan.timed else 0)
+            return self._execute(seat, handle, args, Context(), weight)
         finally:
+            handle = args = None  # type: ignore[assignment]
             seat.handle, seat.started_ns = outer, outer_started_ns
             if outer is not None:
                 seat.outer.pop()
@@ -472,11 +474,12 @@ class Workers:
             seat.started_ns = None
             if value is not DETACHED:
                 self._observe(seat, handle, started_ns, monotonic_ns(), weight)
-        try:
-            if failure is not None:
+        if failure is not None:
+            try:
                 return self._fail(handle, failure, seat.tally, 1 if plan.runner is None else 2)
-        finally:
-            failure = None  # its traceback holds this frame
+            finally:
+                # The exception's own frames lead back to this one (f_back): it must not hold the handle.
+                failure = handle = args = ext = kwargs = None  # type: ignore[assignment]
         if value is DETACHED:
             return None
         if type(value) is Again:
