@@ -210,9 +210,10 @@ class ToyWorkers:
                 frames = frames.tb_next if frames is not None else None
             error.__traceback__ = frames
         ended_ns = monotonic_ns()
-        seat.stack.pop()
-        if not seat.stack:
-            seat.busy_ns += ended_ns - started_ns
+        with self.engine.lock:
+            seat.stack.pop()
+            if not seat.stack:
+                seat.busy_ns += ended_ns - started_ns
         if value is CONDEMNED:
             return False
         if value is DETACHED:
