@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ from .web import require_web
 HOST = "127.0.0.1"
 BURST = 1_600
 SERVICE_S = 0.01
+LIVE = ("normal_queue_size", "queue_pressure", "active_workers", "idle_workers", "tasks_per_second", "completed")
 PATIENCE_S = 30.0
 
 
@@ -33,7 +35,10 @@ def run(out: Output) -> int:
 
         out.heading(f"{BURST:,} more tasks, each waiting {SERVICE_S * 1000:g} ms; GET /tasks/stats while they run")
         app.add_tasks(ask_a_service, [(number,) for number in range(BURST)])
-        _show(out, _call(server.port, "GET", "/tasks/stats"))
+        if not _halfway.wait(PATIENCE_S):
+            raise CommandError(f"half of the tasks did not run within {PATIENCE_S:g} s")
+        running = _call(server.port, "GET", "/tasks/stats")
+        _show(out, {name: running[name] for name in LIVE})
         _drain(app)
 
         out.heading("GET /tasks/stats when all is done")
@@ -46,9 +51,14 @@ def run(out: Output) -> int:
     return 0
 
 
+_halfway = threading.Event()
+
+
 def ask_a_service(number: int) -> int:
     """What most background tasks do: wait for somebody else."""
     time.sleep(SERVICE_S)
+    if number == BURST // 2:
+        _halfway.set()
     return number
 
 

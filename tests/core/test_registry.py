@@ -301,7 +301,7 @@ class TestThirdParty:
     def test_two_distributions_with_one_name(self, distributions: Distributions) -> None:
         distributions.add("one", "theirs = one:BACKEND")
         distributions.add("two", "theirs = two:BACKEND")
-        with pytest.raises(BackendUnavailable, match="registered more than once: one .*two"):
+        with pytest.raises(BackendUnavailable, match=r"registered more than once: one .*two"):
             registry.load("theirs")
 
 
