@@ -8,8 +8,10 @@ apart by the workers' CPU time against the wall time.
 from __future__ import annotations
 
 import sys
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
+from . import thread_cpu
 from .cpus import usable_cpus
 from .interface import TARGET_NS
 from .log import logger
@@ -37,7 +39,7 @@ class Autoscaler:
         self.grown = 0
         self.shrunk = 0
         self._looked_ns = 0
-        self._cpu_ns: int | None = None
+        self._readings: thread_cpu.Readings | None = None
         self._idle_since_ns: int | None = None
         self._shrunk_ns = 0
         self._armed = False
@@ -62,9 +64,9 @@ class Autoscaler:
             if self._looked_ns and now_ns - self._looked_ns < BUSY_NS:
                 return self._looked_ns + BUSY_NS
             self._consider_growth(now_ns, views, ready)
-            return now_ns + BUSY_NS
+            return self._looked_ns + BUSY_NS
         self._looked_ns = 0
-        self._cpu_ns = None
+        self._readings = None
         if not self._armed:
             self._armed = True
             engine.queue.on_backlog(self._backlog)
@@ -76,22 +78,25 @@ class Autoscaler:
         self._system.supervisor.wake()
 
     def _consider_growth(self, now_ns: int, views: Sequence[WorkerView], ready: int) -> None:
-        cpu_ns = cpu_time_ns([view.native_id for view in views if view.native_id is not None])
-        elapsed_ns = now_ns - self._looked_ns if self._looked_ns else 0
-        before_ns, self._cpu_ns, self._looked_ns = self._cpu_ns, cpu_ns, now_ns
-        if not elapsed_ns or self.slots >= self._most or not self._overdue(now_ns):
+        readings = thread_cpu.read(view.native_id for view in views if view.native_id is not None)
+        before, self._readings = self._readings, readings
+        first = self._looked_ns == 0
+        self._looked_ns = monotonic_ns()  # reading may have waited for the GIL
+        if first or self.slots >= self._most or not self._overdue(now_ns):
             return
-        if cpu_ns is not None and before_ns is not None:
-            share = max(0, cpu_ns - before_ns) / elapsed_ns / self.usable_parallelism()
+        if readings is not None:
+            if before is None:
+                return  # two readings are needed to tell
+            share = thread_cpu.computing(before, readings) / self.usable_parallelism()
             if share > COMPUTING:
-                logger.debug("not growing beyond %d workers: they compute (%.0f %% of the CPU)", self.slots, 100 * share)
+                logger.debug("not growing beyond %d workers: they compute (%.0f %%)", self.slots, 100 * share)
                 return
         more = min(self._most - self.slots, max(1, min(ready, self.slots)))
-        logger.debug("growing from %d to %d workers: %d tasks are ready, workers are blocked", self.slots, self.slots + more, ready)
-        self.slots += more
+        total = self.slots + more
+        logger.debug("growing from %d to %d workers: %d tasks are ready, workers are blocked", self.slots, total, ready)
+        self.slots = total
         self.grown += more
-        self._cpu_ns = None  # the new threads' start must not count as computing
-        self._looked_ns = now_ns
+        self._readings = None  # the new threads' start must not count as computing
         self.apply()
 
     def _overdue(self, now_ns: int) -> bool:
@@ -115,17 +120,3 @@ class Autoscaler:
         self.slots = fewer
         self._shrunk_ns = now_ns
         self.apply()
-
-
-def cpu_time_ns(native_ids: Sequence[int]) -> int | None:
-    """CPU time of threads of this process; None where the system does not tell (no /proc/…/schedstat)."""
-    total_ns = 0
-    for native_id in native_ids:
-        try:
-            with open(f"/proc/self/task/{native_id}/schedstat", "rb") as file:
-                total_ns += int(file.read().split()[0])
-        except FileNotFoundError:
-            continue  # the thread has ended meanwhile
-        except OSError:
-            return None
-    return total_ns if native_ids and sys.platform == "linux" else None

@@ -27,7 +27,9 @@ class Attempt:
 
     __slots__ = ("args", "condemned", "deadline_ns", "handle", "inline", "replaced", "stop", "thread_id")
 
-    def __init__(self, handle: Handle, args: tuple[Any, ...], deadline_ns: int, stop: Callable[[], None] | None) -> None:
+    def __init__(
+        self, handle: Handle, args: tuple[Any, ...], deadline_ns: int, stop: Callable[[], None] | None
+    ) -> None:
         self.handle = handle
         self.args = args
         self.deadline_ns = deadline_ns
@@ -43,6 +45,7 @@ class Deadlines:
         self._system = system
         self._running: dict[Attempt, None] = {}
         self._stuck: dict[Attempt, None] = {}
+        self._interrupting = threading.RLock()  # an interrupt is sent, and taken back, under it
         self._full = False
 
     def enter(
@@ -64,7 +67,10 @@ class Deadlines:
         return True
 
     def _returned(self, attempt: Attempt) -> None:
-        self._stuck.pop(attempt, None)
+        with self._interrupting:  # from here on none is sent, and one that is on its way is taken back
+            self._stuck.pop(attempt, None)
+            if attempt.stop is None:
+                _take_back_interrupt(attempt.thread_id)
         if attempt.stop is None and not attempt.replaced:
             attempt.replaced = True
             self._replace(attempt)
@@ -92,8 +98,22 @@ class Deadlines:
 
     def interrupt_stuck(self) -> None:
         for attempt in self._stuck.copy():
-            if attempt.stop is None and not attempt.inline:
-                _interrupt(attempt.thread_id)
+            self._interrupt(attempt)
+
+    def _interrupt(self, attempt: Attempt) -> None:
+        with self._interrupting:
+            if attempt in self._stuck and attempt.stop is None and not attempt.inline:
+                _send_interrupt(attempt.thread_id)
+
+    def thread_leaves(self) -> None:
+        """The calling thread is done with tasks, perhaps because an interrupt came late."""
+        me = threading.get_ident()
+        with self._interrupting:
+            mine = [attempt for attempt in self._stuck if attempt.thread_id == me and attempt.stop is None]
+            for attempt in mine:
+                del self._stuck[attempt]
+            if mine:
+                _take_back_interrupt(me)
 
     def _condemn(self, attempt: Attempt) -> None:
         from .runner import retry_due_ns
@@ -122,19 +142,25 @@ class Deadlines:
             handle.settle(TIMED_OUT, error)
         if attempt.stop is not None:
             attempt.stop()
-        elif not attempt.inline:
-            _interrupt(attempt.thread_id)
+        else:
+            self._interrupt(attempt)
 
     def _replace(self, attempt: Attempt) -> None:
         """A thread that lost its attempt never serves again: its slot gets another."""
         self._system.threads.replace(attempt.thread_id)
 
 
-def _interrupt(thread_id: int) -> None:
+def _send_interrupt(thread_id: int) -> None:
     """Raise TaskInterrupted in that thread at its next bytecode. A thread that is gone is not found."""
     import ctypes
 
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(TaskInterrupted))
+
+
+def _take_back_interrupt(thread_id: int) -> None:
+    import ctypes
+
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), None)
 
 
 class Shield:

@@ -95,7 +95,8 @@ class FullLanes:
         asyncio = sys.modules.get("asyncio")
         if asyncio is not None and asyncio._get_running_loop() is not None:
             self._system.waiting.warn_once(
-                "block", "add_task() blocks the event loop of this thread until there is room: use `await add_task_async()`"
+                "block",
+                "add_task() blocks the event loop of this thread until there is room: use `await add_task_async()`",
             )
         inside = self._system.engine.workers.current() is not None
         if inside:
@@ -180,7 +181,8 @@ class FullLanes:
         lanes = [plan.lane] if full is Full.LANE else [3, 2, 1, 0]
         for lane in lanes:
             error = TaskDropped(
-                f"the task was dropped as the oldest of lane {TaskPriority(lane).name} to make room (on_full='drop_oldest')"
+                f"the task was the oldest of lane {TaskPriority(lane).name} and was dropped to make room "
+                "(on_full='drop_oldest')"
             )
             dropped = engine.queue.evict_oldest(lane, error)
             if dropped is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
-from .interface import CANCELLED, COMPLETED
+from .interface import CANCELLED, COMPLETED, RUNNING
 
 
 class TaskFuture(Future[Any]):
@@ -16,9 +16,14 @@ class TaskFuture(Future[Any]):
         self._handle = handle
 
     def cancel(self) -> bool:
-        if self._handle is not None:
-            self._handle.cancel()  # its end ends this future, on this thread
-        return super().cancelled() or super().cancel()
+        handle = self._handle
+        if handle is None:
+            return self.cancelled()
+        return bool(handle.cancel())  # what is cancelled before it starts ends this future too, on this thread
+
+    def running(self) -> bool:
+        handle = self._handle
+        return handle is not None and handle.state() == RUNNING
 
     def follow(self, done: Any) -> None:
         self._handle = None

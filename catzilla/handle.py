@@ -82,8 +82,6 @@ class TaskResult(Generic[R], metaclass=ABCMeta):
         finally:
             del self  # the exception's traceback holds this frame: no cycle through it
 
-    _wait = wait
-
     def result(self, timeout: float | None = None) -> R:
         """As ``wait``."""
         try:
@@ -135,13 +133,13 @@ class TaskResult(Generic[R], metaclass=ABCMeta):
         """A task that runs ``fn(value)`` when this one completed; else it ends as this one did."""
         from .continuations import then
 
-        return then(cast("Any", self), fn)
+        return cast("TaskResult[S]", then(cast("Any", self), fn))
 
     def catch(self, fn: Callable[[BaseException], Any]) -> TaskResult[Any]:
         """A task that runs ``fn(exception)`` when this one did not complete; else it has this one's value."""
         from .continuations import catch
 
-        return catch(cast("Any", self), fn)
+        return cast("TaskResult[Any]", catch(cast("Any", self), fn))
 
     def future(self) -> Future[R]:
         """A ``concurrent.futures.Future`` that follows the task; cancelling it cancels the task."""
@@ -200,6 +198,8 @@ def _wait_done(handle: Any, timeout: float | None) -> None:
         return
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float)):
         raise TypeError(f"timeout must be seconds (int or float) or None, not {timeout!r}")
+    if timeout is not None and timeout != timeout:
+        raise ValueError("timeout must be seconds or None, not nan")
     if not _spec(handle).system.wait(handle, timeout):
         spec = _spec(handle)
         raise TimeoutError(
@@ -207,10 +207,27 @@ def _wait_done(handle: Any, timeout: float | None) -> None:
         )
 
 
-_ATTACHED = (
-    "task_id status name priority cancel_requested attempt done is_ready result exception cancel add_callback "
-    "then catch future stats __await__ __repr__ __reduce__"
-).split()
+_ATTACHED = [
+    "task_id",
+    "status",
+    "name",
+    "priority",
+    "cancel_requested",
+    "attempt",
+    "done",
+    "is_ready",
+    "result",
+    "exception",
+    "cancel",
+    "add_callback",
+    "then",
+    "catch",
+    "future",
+    "stats",
+    "__await__",
+    "__repr__",
+    "__reduce__",
+]
 
 
 def attach(handle_type: type) -> None:
@@ -222,9 +239,9 @@ def attach(handle_type: type) -> None:
         return
     for name in _ATTACHED:
         setattr(handle_type, name, TaskResult.__dict__[name])
-    handle_type._wait = TaskResult._wait  # type: ignore[attr-defined]
+    handle_type._wait = TaskResult.__dict__["wait"]  # type: ignore[attr-defined]
     if "wait" not in handle_type.__dict__:
-        handle_type.wait = TaskResult.wait  # type: ignore[attr-defined]
+        handle_type.wait = TaskResult.__dict__["wait"]  # type: ignore[attr-defined]
     handle_type.__class_getitem__ = classmethod(lambda cls, _: cls)  # type: ignore[attr-defined]
     TaskResult.register(handle_type)
 
@@ -232,5 +249,3 @@ def attach(handle_type: type) -> None:
 def wall_time_s(monotonic: int) -> float:
     """A monotonic time as seconds since the epoch."""
     return (time_ns() - monotonic_ns() + monotonic) / 1e9
-
-

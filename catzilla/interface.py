@@ -67,13 +67,16 @@ class Plan(Protocol):
     lane: int  # 0..3
     arity: tuple[int, int] | None  # positional arguments, least and most; None: not known
     runner: Runner | None  # None: plain, the backend calls fn itself
-    kernel: Kernel | None  # published once, when built
-    timed: bool  # time each run (else one in 16); the backend adapts it, see backends/python/workers.py
-    owner: object  # policy's; opaque below the waist
+    kernel: Any  # a Kernel, or None; published once, when built
+    timed: bool  # time each run, else a sample of them; the backend adapts it, see backends/python/workers.py
+    owner: Any  # policy's; opaque below the waist
 
 
 class Ext(Protocol):
-    """Policy's data of one handle, made only when a call is not plain. A backend reads two fields."""
+    """Policy's data of one handle, made only when a call is not plain.
+
+    A backend reads what is below, and drops context and kwargs when the handle is settled.
+    """
 
     context: Any  # the contextvars.Context to run in, or None for an empty one
     kwargs: dict[str, Any] | None  # keyword arguments, or None
@@ -102,7 +105,7 @@ class Handle(Protocol):
         """When the last attempt started and ended; None: not timed or not ended."""
 
     def settle(self, state: int, value: object) -> bool:
-        """End a task that is RUNNING, or a promise. But for COMPLETED, value is the exception. True for the one winner."""
+        """End a RUNNING task or a promise; but for COMPLETED, value is the exception. True for the one winner."""
 
     def withdraw(self, error: BaseException) -> bool:
         """Not started -> CANCELLED with ``error``, its lane slot freed. True for the one winner."""
@@ -126,7 +129,7 @@ class Handle(Protocol):
 class Queue(Protocol):
     """Four lanes of ready tasks, and those that are not due yet."""
 
-    def submitter(self, plans: dict[Any, Plan], fallback: Callable[..., Handle]) -> Callable[..., Handle]:
+    def submitter(self, plans: dict[Any, Any], fallback: Callable[..., Handle]) -> Callable[..., Handle]:
         """The native ``add_task(fn, /, *args, **kwargs)``.
 
         It takes a positional call of a plan in ``plans`` whose arity fits, on a lane with room, by
@@ -134,9 +137,11 @@ class Queue(Protocol):
         """
 
     def put(self, plan: Plan, args: tuple[Any, ...], ext: Any, due_ns: int = 0, force: bool = False) -> Handle | None:
-        """Accept one task; due_ns > 0: DELAYED until then. None: no room, nothing was queued. force ignores the bound."""
+        """Accept one task; due_ns > 0: DELAYED until then; force: over the bound. None: no room, not queued."""
 
-    def put_many(self, plan: Plan, rows: Sequence[tuple[Any, ...]], exts: Sequence[Any] | None = None) -> Sequence[Handle] | None:
+    def put_many(
+        self, plan: Plan, rows: Sequence[tuple[Any, ...]], exts: Sequence[Any] | None = None
+    ) -> Sequence[Handle] | None:
         """Accept every row or none (None: no room)."""
 
     def promise(self, plan: Plan, ext: Any) -> Handle:
@@ -187,7 +192,7 @@ class Queue(Protocol):
 class WorkerView(Protocol):
     """One thread that serves, a moment's copy."""
 
-    slot: int
+    slot: int  # 0 and up: the workers; below 0: reserves, and threads that are no workers
     reserve: bool
     handle: Handle | None  # None: idle
     started_ns: int | None  # of the run in progress, when recorded
@@ -253,7 +258,8 @@ class Metrics(Protocol):
         """Time of a run that no worker measured (a coroutine's). One thread at a time."""
 
     def counters(self) -> Mapping[str, int]:
-        """submitted, completed, failed, cancelled, timed_out, retried, dropped, rejected, native_executions, deopts, steals."""
+        """submitted, completed, failed, cancelled, timed_out, retried, dropped, rejected, native_executions,
+        deopts, steals."""
 
     def execution_ns(self) -> Mapping[int, int]:
         """Upper bound of a bucket (within 4 % of its values) -> weighted count."""
@@ -274,19 +280,39 @@ class Engine(Protocol):
 
 
 class EngineConfig(Protocol):
-    """What the policy gives an engine to live with."""
+    """What the policy gives an engine to live with. None of its calls blocks, none raises."""
 
-    queue_size: int
-    memory_limit_bytes: int | None
-    profiling: bool | str  # True: sampled; "full": each task; False: none
-    use_jemalloc: bool
-    spawn: Callable[[int], None]  # a slot wants a thread: serve(slot) on it. Called anywhere, must not block
-    wake: Callable[[], None]  # the supervisor should look again (an earlier due time, a backlog)
-    make_ext: Callable[[Any, dict[str, Any] | None], Any]  # an Ext of (context or None, kwargs or None)
-    critical_waiting: Callable[[int], None]  # +1: a CRITICAL task waits to start; -1: no longer
-    unretrieved: Callable[[Any, BaseException], None]  # (plan, exc): a failure nobody looked at. Must not block
-    failed: Callable[[Any], None] | None  # called with each handle that FAILED or TIMED_OUT, once settled
-    fault: Callable[[BaseException], None]  # a callback of policy raised: report it, never raise
+    @property
+    def queue_size(self) -> int: ...
+    @property
+    def memory_limit_bytes(self) -> int | None: ...
+    @property
+    def profiling(self) -> bool | str:
+        """True: sampled; "full": each task; False: none."""
+
+    @property
+    def use_jemalloc(self) -> bool: ...
+    @property
+    def failed(self) -> Callable[[Any], None] | None:
+        """Called with each handle that FAILED or TIMED_OUT, once settled; None: nobody wants to know."""
+
+    def spawn(self, slot: int, /) -> None:
+        """A slot wants a thread: serve(slot) on it. Called anywhere, also in a signal handler."""
+
+    def wake(self) -> None:
+        """The supervisor should look again: an earlier due time, a backlog."""
+
+    def make_ext(self, context: Any, kwargs: dict[str, Any] | None, /) -> Any:
+        """An Ext; context and kwargs may be None."""
+
+    def critical_waiting(self, change: int, /) -> None:
+        """So many more CRITICAL tasks wait to start (negative: fewer)."""
+
+    def unretrieved(self, plan: Any, error: BaseException, /) -> None:
+        """A failure that nobody looked at was freed."""
+
+    def fault(self, error: BaseException, /) -> None:
+        """A callback of policy raised: report it."""
 
 
 class Backend(Protocol):

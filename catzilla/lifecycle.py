@@ -110,7 +110,9 @@ def _abandon(system: TaskSystem, end_ns: int) -> list[str]:
         if handle.wait_ns(max(0, end_ns - monotonic_ns())):
             continue
         task_id = task.task_id
-        error = TaskAbandoned(f"task {task.name} still ran when the shutdown's time was over; its thread was left behind")
+        error = TaskAbandoned(
+            f"task {task.name} still ran when the shutdown's time was over; its thread was left behind"
+        )
         if handle.settle(CANCELLED, error):
             abandoned.append(task_id)
     return abandoned
@@ -179,5 +181,3 @@ def _after_fork() -> None:
         system.after_fork(
             TaskLostInFork("the task was submitted in the parent process of a fork; this child never gets its result")
         )
-
-

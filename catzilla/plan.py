@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .options import TaskOptions
-from .shape import Shape, shape_of
+from .shape import Shape, call_of, shape_of
 
 if TYPE_CHECKING:
     from .interface import Kernel, Runner
@@ -74,7 +74,7 @@ def is_async(fn: Any) -> bool:
     """Whether calling it gives a coroutine (``inspect.iscoroutinefunction`` without importing inspect)."""
     while hasattr(fn, "func") and callable(fn.func):
         fn = fn.func
-    for candidate in (fn, getattr(fn, "__func__", None), getattr(type(fn), "__call__", None)):
+    for candidate in (fn, getattr(fn, "__func__", None), call_of(fn)):
         code = getattr(candidate, "__code__", None)
         if code is not None:
             return bool(code.co_flags & _CO_COROUTINE)

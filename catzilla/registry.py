@@ -186,7 +186,7 @@ def _registered() -> dict[str, list[EntryPoint]]:
 
 def _try_registered(name: str, points: list[EntryPoint]) -> Attempt:
     if len(points) > 1:
-        owners = ", ".join(f"{point.dist.name if point.dist else '?'} ({point.value})" for point in points)
+        owners = ", ".join(sorted(f"{point.dist.name if point.dist else '?'} ({point.value})" for point in points))
         return Attempt(name, BROKEN, cause=f"registered more than once: {owners}", remedy="uninstall all but one")
     (point,) = points
     remedy = f"report it to the authors of {point.dist.name}" if point.dist else ""

@@ -49,5 +49,8 @@ class Reports:
         while self._faults:
             error = self._faults.popleft()
             logger.error(
-                "a callback raised %s: %s", type(error).__name__, error, exc_info=(type(error), error, error.__traceback__)
+                "a callback raised %s: %s",
+                type(error).__name__,
+                error,
+                exc_info=(type(error), error, error.__traceback__),
             )

@@ -21,7 +21,7 @@ def backoff_ns(options: TaskOptions, retry: int) -> int:
     backoff = options.retry_backoff
     if callable(backoff):
         wait_ms = backoff(retry)
-        if isinstance(wait_ms, bool) or not isinstance(wait_ms, int | float) or not wait_ms >= 0:
+        if type(wait_ms) not in (int, float) or not wait_ms >= 0:
             raise ConfigTypeError(f"retry_backoff({retry}) gave {wait_ms!r}; it must give milliseconds of at least 0")
     elif backoff == "fixed":
         wait_ms = options.retry_base_ms

@@ -17,7 +17,7 @@ from .retry import backoff_ns
 
 
 def run_sync(handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-    spec: Any = handle.plan.owner
+    spec: Spec = handle.plan.owner
     deadlines = spec.system.deadlines
     attempt = None if spec.timeout_ns is None else deadlines.enter(handle, args, spec.timeout_ns)
     try:
@@ -32,9 +32,13 @@ def run_sync(handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> o
         if due_ns is None:
             raise
         return Again(due_ns)
-    if attempt is not None and not deadlines.leave(attempt):
-        return CONDEMNED
-    return value
+    else:
+        if attempt is not None and not deadlines.leave(attempt):
+            return CONDEMNED
+        return value
+    finally:
+        # The frames of a task's exception lead back to this one: it must not hold the handle.
+        handle = args = kwargs = attempt = None  # type: ignore[assignment]
 
 
 def run_async(handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:

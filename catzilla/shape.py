@@ -51,9 +51,9 @@ class Shape:
         for name in kwargs:
             if name in self.keyword_only:
                 continue
-            if name not in positional or name in self.names[: self.positional_only]:
-                if not self.has_varkw or name in self.names[self.positional_only : count]:
-                    return False
+            fits = name in positional and name not in self.names[: self.positional_only]
+            if not fits and (not self.has_varkw or name in self.names[self.positional_only : count]):
+                return False
         if any(name not in kwargs for name in self.required):
             return False
         return all(
@@ -71,8 +71,13 @@ def shape_of(fn: Any) -> Shape | None:
         return Shape(fn.__func__, skip=1) if type(fn.__func__) is FunctionType else None
     if isinstance(fn, type | BuiltinFunctionType | functools.partial):
         return None
-    call = getattr(type(fn), "__call__", None)
+    call = call_of(fn)
     return Shape(call, skip=1) if type(call) is FunctionType else None
+
+
+def call_of(fn: object) -> object:
+    """The function behind ``fn()`` of a callable object; None: it has none in Python."""
+    return next((cls.__dict__["__call__"] for cls in type(fn).__mro__ if "__call__" in cls.__dict__), None)
 
 
 def explain_mismatch(fn: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

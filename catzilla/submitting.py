@@ -203,4 +203,3 @@ def checked_options(options: dict[str, Any]) -> dict[str, Any]:
         if name not in NAME_SET:
             raise ConfigTypeError(f"{name!r} is not a task option; the options are {', '.join(sorted(NAME_SET))}")
     return options
-

@@ -62,6 +62,7 @@ class Supervisor:
         if self._stopped:
             return
         self.started = True
+        lifecycle.started(self._system)  # here and not on the new thread: an exit may be quicker than it
         self._next_ns = sys.maxsize
         try:
             _thread.start_new_thread(self._start_thread, ())
@@ -82,7 +83,6 @@ class Supervisor:
 
     def _main(self) -> None:
         self._thread_id = threading.get_ident()
-        lifecycle.started(self._system)
         if not self._system.reserve_made:
             self._system.reserve_made = True
             self._system.engine.workers.reserve(self._system.config.critical_reserve)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from time import monotonic_ns
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, cast, overload
 
 from . import lifecycle, registry
 from .autoscale import Autoscaler
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from .config import SystemOptions
     from .stats import SystemStats
+
+JOIN_S: Final = 0.2  # an idle worker is gone in microseconds; one in an abandoned task is not waited for
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -216,9 +218,7 @@ class TaskSystem:
         """Wait for what is running, ready, and due within ``timeout`` seconds. False: time ran out."""
         return lifecycle.drain(self, timeout)
 
-    def shutdown(
-        self, wait: bool = True, timeout: float | None = None, cancel_pending: bool = False
-    ) -> ShutdownReport:
+    def shutdown(self, wait: bool = True, timeout: float | None = None, cancel_pending: bool = False) -> ShutdownReport:
         """Refuse new tasks, drain, cancel what is left, and say what became of what.
 
         ``timeout`` in seconds (None: ``shutdown_timeout``). What is due later than that is cancelled
@@ -240,6 +240,7 @@ class TaskSystem:
         self.submitting.wake_blocked()
 
     def stop_threads(self) -> None:
+        self.threads.join(JOIN_S)  # with their last references, failures that nobody looked at are reported
         self.coroutines.stop()
         self.supervisor.stop()
         self.reports.publish()

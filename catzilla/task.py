@@ -59,7 +59,9 @@ class Task(Generic[P, R]):
 
     def bind(self, system: TaskSystem) -> None:
         """Put the system's native submit in place of the Python one."""
-        self.submit = cast("Callable[P, TaskResult[R]]", functools.partial(system.submit_task, self.origin, *self.receiver))
+        self.submit = cast(
+            "Callable[P, TaskResult[R]]", functools.partial(system.submit_task, self.origin, *self.receiver)
+        )
         system.remember_task(self)
 
     @property

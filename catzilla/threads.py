@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .errors import TaskInterrupted
@@ -20,6 +21,7 @@ class Threads:
         self._system = system
         self._wanted: deque[int] = deque()
         self._slots: dict[int, int] = {}  # thread id -> slot
+        self._serving: dict[threading.Thread, None] = {}
         self._complained = False
         self.name_prefix = "catzilla"
         self.initializer: Callable[[], Any] | None = None
@@ -54,7 +56,9 @@ class Threads:
     def _main(self, slot: int) -> None:
         engine = self._system.engine
         ident = threading.get_ident()
+        me = threading.current_thread()
         self._slots[ident] = slot
+        self._serving[me] = None
         try:
             if self.initializer is not None:
                 self.initializer()
@@ -63,6 +67,15 @@ class Threads:
             pass  # a condemned thread's interrupt may arrive as late as here; it was leaving anyway
         finally:
             self._slots.pop(ident, None)
+            self._serving.pop(me, None)
+            self._system.deadlines.thread_leaves()
+
+    def join(self, timeout_s: float) -> None:
+        """After the workers were stopped: wait until those that are not stuck are gone."""
+        end = monotonic() + timeout_s
+        for thread in self._serving.copy():
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, end - monotonic()))
 
     def replace(self, thread_id: int) -> None:
         """The thread is condemned: its slot is free for another."""

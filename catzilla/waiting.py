@@ -12,7 +12,7 @@ import sys
 import threading
 from queue import Empty, SimpleQueue
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .errors import TaskInterrupted, WaitLimit
 from .ext import Ext
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 INLINE_DEPTH: Final = 32
 MOST_HELPERS: Final = 4_096
+LONGEST_S: Final = 100 * 365 * 86_400  # a longer timeout is none (and inf cannot be an int)
 IDLE_HELPER_S: Final = 1.0
 _PAUSED_NS: Final = 20_000_000
 
@@ -44,7 +45,7 @@ class Waiting:
 
     def wait(self, handle: Handle, timeout: float | None) -> bool:
         """Until it is done or ``timeout`` seconds are over; False: they are."""
-        timeout_ns = -1 if timeout is None else max(0, int(timeout * 1e9))
+        timeout_ns = -1 if timeout is None or timeout > LONGEST_S else max(0, int(timeout * 1e9))
         if handle.state() >= COMPLETED or timeout_ns == 0:
             return handle.wait_ns(0)
         self._check_loop()
@@ -66,9 +67,15 @@ class Waiting:
     def warn_once(self, kind: str, message: str) -> None:
         import warnings
 
-        if kind not in self._warned:
-            self._warned.add(kind)
-            warnings.warn(message, RuntimeWarning, stacklevel=5)
+        if kind in self._warned:
+            return
+        self._warned.add(kind)
+        level = 2
+        frame = sys._getframe(1)
+        while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("catzilla."):
+            frame = frame.f_back
+            level += 1
+        warnings.warn(message, RuntimeWarning, stacklevel=level)  # at the first line that is not ours
 
     def _wait_inside(self, handle: Handle, timeout_ns: int) -> bool:
         end_ns = None if timeout_ns < 0 else monotonic_ns() + timeout_ns
@@ -148,6 +155,7 @@ class Waiting:
                 self._run_when_due(handle)
             except TaskInterrupted:
                 pass  # the interrupt of a deadline that came as late as here
+            self._system.deadlines.thread_leaves()
             del handle
             with self._lock:
                 self._idle += 1

@@ -3,6 +3,7 @@ HandleTests is all of them."""
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 import traceback
@@ -23,7 +24,7 @@ from catzilla.interface import (
 )
 
 from .lifetime import LifetimeTests
-from .rig import PATIENCE_S, Rig, RigExt, RigPlan, finish, value_of, withdraw
+from .rig import PATIENCE_S, Rig, RigExt, RigPlan, eventually, finish, value_of, withdraw
 from .suite import BackendSuite
 from .waiting import WaitingTests
 
@@ -85,6 +86,16 @@ class OutcomeTests(BackendSuite):
     def test_any_object_can_be_a_value(self, open_rig: OpenRig, value: object) -> None:
         rig = open_rig(workers=1)
         assert value_of(rig.put(echo, value)) is value
+
+    def test_value_or_none_does_not_look_at_a_failure(self, open_rig: OpenRig) -> None:
+        rig = open_rig(workers=1)
+        good, bad = rig.put(echo, "value"), rig.put(fail)
+        finish(good, bad)
+        assert good.value_or_none() == "value"
+        assert bad.value_or_none() is None
+        del bad
+        finish(rig.put(nothing))
+        eventually(lambda: gc.collect() >= 0 and len(rig.lost_failures) == 1, "the failure is still reported")
 
     def test_an_exception_is_raised_with_its_own_traceback(self, open_rig: OpenRig) -> None:
         rig = open_rig(workers=1)

@@ -128,6 +128,14 @@ class MetricsTests(BackendSuite):
             assert ns <= top * 1.001
             assert top <= ns * 1.041
 
+    def test_runs_that_no_worker_measured_can_be_added(self, open_rig: OpenRig) -> None:
+        rig = open_rig()
+        rig.metrics.observe(5_000_000, 1_000_000)
+        [(execution, count)] = rig.metrics.execution_ns().items()
+        assert (count, rig.metrics.execution_sum_ns()) == (1, 5_000_000)
+        assert execution == pytest.approx(5_000_000, rel=0.04)
+        assert list(rig.metrics.wait_ns()) == [pytest.approx(1_000_000, rel=0.04)]
+
     def test_queue_waits(self, open_rig: OpenRig) -> None:
         rig = open_rig(workers=1)
         rig.hold()

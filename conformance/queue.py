@@ -9,7 +9,7 @@ from collections.abc import Callable
 from catzilla.interface import CANCELLED, DELAYED, PENDING
 
 from .rig import CRITICAL, HIGH, LOW, NORMAL, SECOND_NS, Rig, RigExt, RigPlan, eventually, finish, value_of, withdraw
-from .room import RetryTests, RoomTests
+from .room import PromiseTests, RetryTests, RoomTests
 from .submitter import SubmitterTests
 from .suite import BackendSuite
 
@@ -257,5 +257,5 @@ class PauseTests(BackendSuite):
         assert value_of(forced) == "policy may"
 
 
-class QueueTests(LaneTests, BatchTests, DelayTests, PauseTests, RoomTests, RetryTests, SubmitterTests):
+class QueueTests(LaneTests, BatchTests, DelayTests, PauseTests, RoomTests, RetryTests, PromiseTests, SubmitterTests):
     """Everything that a queue must do."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from catzilla.errors import TaskCancelled, TaskDropped
-from catzilla.interface import CANCELLED, DETACHED, RETRYING, RUNNING, Again
+from catzilla.interface import CANCELLED, DELAYED, DETACHED, PENDING, RETRYING, RUNNING, Again
 
 from .rig import HIGH, LOW, NORMAL, SECOND_NS, Rig, RigPlan, eventually, finish, value_of, withdraw
 from .suite import BackendSuite
@@ -177,3 +177,44 @@ class RetryTests(BackendSuite):
         assert withdraw(handle)
         assert handle.state() == CANCELLED
         assert tuple(rig.queue.sizes()) == (0, 0, 0, 0)
+
+
+class PromiseTests(BackendSuite):
+    """A task that is accepted before its arguments are known."""
+
+    def test_a_promise_is_in_no_lane(self, open_rig: OpenRig) -> None:
+        rig = open_rig(queue_size=1)
+        promise = rig.queue.promise(RigPlan(echo), None)
+        assert promise.state() == DELAYED
+        assert promise.wait_ns(0) is False
+        assert tuple(rig.queue.sizes()) == (0, 0, 0, 0)
+        assert rig.metrics.counters()["submitted"] == 1
+        rig.put(nothing)  # its lane has as much room as before
+
+    def test_a_promise_is_kept(self, open_rig: OpenRig) -> None:
+        rig = open_rig(workers=1)
+        promise = rig.queue.promise(RigPlan(echo), None)
+        rig.queue.requeue(promise, ("kept",), 0)
+        assert value_of(promise) == "kept"
+        counters = rig.metrics.counters()
+        assert (counters["submitted"], counters["completed"], counters["retried"]) == (1, 1, 0)
+
+    def test_a_promise_ignores_the_bound(self, open_rig: OpenRig) -> None:
+        rig = open_rig(queue_size=1)
+        promise = rig.queue.promise(RigPlan(echo), None)
+        rig.put(nothing)
+        rig.queue.requeue(promise, ("kept",), 0)
+        assert promise.state() == PENDING
+        assert tuple(rig.queue.sizes()) == (0, 0, 2, 0)
+
+    def test_a_promise_can_be_broken(self, open_rig: OpenRig) -> None:
+        rig = open_rig(workers=1)
+        promise = rig.queue.promise(RigPlan(echo), None)
+        error = TaskCancelled("broken")
+        assert promise.settle(CANCELLED, error) is True
+        assert promise.settle(CANCELLED, error) is False
+        assert promise.error() is error
+        rig.queue.requeue(promise, ("too late",), 0)
+        finish(rig.put(nothing))
+        assert promise.state() == CANCELLED
+        assert rig.metrics.counters()["cancelled"] == 1

@@ -14,11 +14,12 @@ import pytest
 from catzilla import TaskSystem
 from catzilla.background_tasks import TaskPriority, TaskStatus
 
+from . import rig
 from .suite import BackendSuite
 
 OpenSystem = Callable[..., TaskSystem]
 
-PATIENCE_S = 50.0
+PATIENCE_S = 2.5 * rig.PATIENCE_S
 
 
 def nothing() -> None: ...

@@ -10,7 +10,7 @@ import pytest
 from catzilla import TaskSystem
 from catzilla.interface import Backend
 
-from .rig import Rig
+from .rig import PATIENCE_S, Rig
 
 
 def require(backend: Backend, feature: str) -> None:
@@ -50,7 +50,7 @@ class BackendSuite:
 
         yield open_system
         for system in systems:
-            system.shutdown(timeout=10.0, cancel_pending=True)
+            system.shutdown(timeout=PATIENCE_S / 2, cancel_pending=True)
 
     @pytest.fixture
     def system(self, open_system: Callable[..., TaskSystem]) -> TaskSystem:

@@ -135,6 +135,17 @@ class SlotTests(BackendSuite):
         blocker.release()
         finish(*waiting)
 
+    def test_a_stopped_engine_can_go_on(self, open_rig: OpenRig) -> None:
+        rig = open_rig(workers=2, reserve=1)
+        finish(rig.put(nothing))
+        rig.workers.stop()
+        eventually(lambda: not any(thread.is_alive() for thread in rig.threads), "every thread left")
+        waiting = rig.put(nothing)
+        rig.workers.reopen()
+        finish(waiting, rig.put(nothing))
+        meet = threading.Barrier(2)
+        finish(*[rig.put(meet.wait, PATIENCE_S) for _ in range(2)])
+
     def test_snapshot_shows_who_runs_what(self, open_rig: OpenRig) -> None:
         rig = open_rig(workers=2)
         first = rig.block_worker()
@@ -265,6 +276,24 @@ class RunTests(BackendSuite):
         assert value_of(outer) == [outer, outer]
         assert inner[0].outcome() is inner[0]
         assert rig.workers.current() is None
+
+    def test_a_task_that_runs_another_inside_is_outer(self, open_rig: OpenRig) -> None:
+        rig = open_rig(workers=1)
+
+        def look() -> list[tuple[Any, bool]]:
+            return [(view.handle, view.outer) for view in rig.workers.snapshot() if view.handle is not None]
+
+        def run_inside() -> list[tuple[Any, bool]]:
+            inner = rig.put(look)
+            assert rig.workers.run(inner)
+            seen = inner.outcome()
+            assert isinstance(seen, list)
+            return [(view if view is not inner else "inner", outer) for view, outer in seen]
+
+        outer = rig.put(run_inside)
+        seen = value_of(outer)
+        assert isinstance(seen, list)
+        assert sorted((str(view is outer), is_outer) for view, is_outer in seen) == [("False", False), ("True", True)]
 
     def test_run_does_not_take_what_runs_elsewhere(self, open_rig: OpenRig) -> None:
         rig = open_rig(workers=1)

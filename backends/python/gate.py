@@ -27,6 +27,7 @@ class Seat:
     __slots__ = (
         "busy_ns",
         "busy_since_ns",
+        "called",
         "handle",
         "lock",
         "lost",
@@ -48,6 +49,7 @@ class Seat:
         self.started_ns: int | None = None
         self.outer: list[Handle] = []  # tasks that wait on this thread while it runs another inline
         self.started = False  # a thread serves it, or has been asked for
+        self.called = False  # its thread was started for a task, not just to be there in time
         self.retired = False
         self.lost = False
         self.native_id: int | None = None
@@ -94,7 +96,7 @@ class Gate:
             else:
                 self._call(seat)
                 if self.idle_reserve and not self.idle_reserve[-1].started:
-                    self._call_thread(self.idle_reserve[-1])  # so that the next one is parked by then
+                    self.start_ahead(self.idle_reserve[-1])
         fn = self._engine.queue.backlog
         if fn is not None:
             self._engine.queue.backlog = None
@@ -109,8 +111,10 @@ class Gate:
         if seat.started:
             seat.lock.release()
         else:
-            self._call_thread(seat)
+            seat.called = True
+            self.start_ahead(seat)
 
-    def _call_thread(self, seat: Seat) -> None:
+    def start_ahead(self, seat: Seat) -> None:
+        """Start the seat's thread; of a reserve, so that it is parked when it is needed."""
         seat.started = True
         self._engine.config.spawn(seat.slot)

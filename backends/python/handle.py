@@ -44,6 +44,7 @@ class Failure:
         while skip_frames and traceback is not None:  # the engine's own frames come first
             traceback = traceback.tb_next
             skip_frames -= 1
+        error.__traceback__ = traceback  # the engine's frames hold the handle: without them there is no cycle
         self.error = error
         self.traceback = traceback
         self.plan = plan
@@ -55,7 +56,7 @@ class Failure:
 
     def __del__(self) -> None:
         if self.report is not None:
-            self.report(self.plan, self.error)
+            self.report(self.plan, self.error.with_traceback(self.traceback))
 
 
 class Handle:
@@ -76,7 +77,7 @@ class Handle:
 
     def state(self) -> int:
         state = self._state
-        if (state == DELAYED or state == RETRYING) and self.ready_ns <= monotonic_ns():
+        if state in (DELAYED, RETRYING) and self.ready_ns <= monotonic_ns():
             return PENDING
         return state
 
@@ -135,11 +136,13 @@ class Handle:
         if waiting is not None:
             self._run_waiting(waiting)
         ext = self.ext
-        if ext is not None and ext.on_settled is not None:
-            try:
-                ext.on_settled(self)
-            except BaseException as error:
-                engine.config.fault(error)
+        if ext is not None:
+            ext.context = ext.kwargs = None  # as the arguments, they are not kept longer than needed
+            if ext.on_settled is not None:
+                try:
+                    ext.on_settled(self)
+                except BaseException as error:
+                    engine.config.fault(error)
 
     def _run_waiting(self, waiting: deque[Callable[[Any], None]]) -> None:
         while waiting:
@@ -221,7 +224,9 @@ class Handle:
 
 def make_handle_type(engine: Engine) -> type[Handle]:
     """The engine's own subclass: a handle finds its engine without a slot for it."""
-    return type("TaskResult", (Handle,), {"__slots__": (), "_engine": engine, "__module__": "catzilla.background_tasks"})
+    return type(
+        "TaskResult", (Handle,), {"__slots__": (), "_engine": engine, "__module__": "catzilla.background_tasks"}
+    )
 
 
 def new_handle(cls: type[Handle], plan: Plan, args: tuple[Any, ...], ext: Any, ready_ns: int) -> Handle:

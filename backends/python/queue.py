@@ -57,7 +57,7 @@ class Queue:
 
     # -- accepting -----------------------------------------------------------------------------
 
-    def submitter(self, plans: dict[Any, Plan], fallback: Callable[..., Any]) -> Callable[..., Any]:
+    def submitter(self, plans: dict[Any, Any], fallback: Callable[..., Any]) -> Callable[..., Any]:
         engine = self._engine
         cls = engine.handle_type
         find = plans.get

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from _thread import RLock
 from collections.abc import Sequence
 from contextvars import Context
 from threading import get_native_id, local
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from . import Engine
 
 HOT_NS = 5_000  # a plan whose runs are shorter is timed once in SAMPLE runs (clocks would cost more than it)
-SAMPLE = 16
+SAMPLE = 64
 VISITOR = -1_000_000  # the slot of a thread that is no worker
 LEAVE = object()
 _NO_KWARGS: dict[str, Any] = {}
@@ -58,58 +59,66 @@ class Workers:
         self._visitors: dict[Seat, None] = {}  # threads that run one task and are no workers
         self.attention = False  # a worker looks up from its loop: pause, retirement, stop
         self._stopped = False
+        self._slots_lock = RLock()  # slots come and go under it; taking and running tasks never takes it
 
     # -- slots ---------------------------------------------------------------------------------
 
     def resize(self, count: int) -> None:
         gate = self._engine.gate
-        for slot in range(count - 1, -1, -1):  # slot 0 ends up on top of the stack
-            seat = self._seats.get(slot)
-            if seat is None:
-                seat = self._seats[slot] = Seat(slot, self._engine.metrics.borrow())
-                gate.idle.insert(0, seat)
-            elif seat.retired:
-                seat.retired = False
-                if not seat.started:
+        with self._slots_lock:
+            for slot in range(count - 1, -1, -1):  # slot 0 ends up on top of the stack
+                seat = self._seats.get(slot)
+                if seat is None:
+                    seat = self._seats[slot] = Seat(slot, self._engine.metrics.borrow())
                     gate.idle.insert(0, seat)
-        for slot, seat in list(self._seats.items()):
-            if slot >= count and not seat.retired:
-                seat.retired = True
-                try:
-                    gate.idle.remove(seat)
-                except ValueError:
-                    continue  # busy, or called: it sees that it is retired
-                if seat.started:
-                    seat.lock.release()
+                elif seat.retired:
+                    seat.retired = False
+                    if not seat.started:
+                        gate.idle.insert(0, seat)
+            for slot, seat in self._seats.items():
+                if slot >= count and not seat.retired:
+                    seat.retired = True
+                    try:
+                        gate.idle.remove(seat)
+                    except ValueError:
+                        continue  # busy, or called: it sees that it is retired
+                    if seat.started:
+                        seat.lock.release()
         self.look_again()
         if self._engine.queue.ready() and not gate.waking:
             gate.wake()
 
     def reserve(self, count: int) -> None:
-        for slot in range(-count, 0):
-            seat = self._seats[slot] = Seat(slot, self._engine.metrics.borrow())
-            self._engine.gate.idle_reserve.append(seat)
-        if count:
-            self._engine.gate._call_thread(self._engine.gate.idle_reserve[-1])
+        gate = self._engine.gate
+        with self._slots_lock:
+            for slot in range(-count, 0):
+                seat = self._seats[slot] = Seat(slot, self._engine.metrics.borrow())
+                gate.idle_reserve.append(seat)
+            if count:
+                gate.start_ahead(gate.idle_reserve[-1])
 
     def lose(self, slot: int) -> None:
-        old = self._seats[slot]
-        old.lost = True
-        fresh = Seat(slot, old.tally)  # the lost thread counts nothing any more
-        fresh.busy_ns = old.total_busy_ns()
-        self._seats[slot] = fresh
         gate = self._engine.gate
-        (gate.idle if slot >= 0 else gate.idle_reserve).append(fresh)
+        with self._slots_lock:
+            old = self._seats[slot]
+            old.lost = True
+            fresh = Seat(slot, old.tally)  # the lost thread counts nothing any more
+            fresh.busy_ns = old.total_busy_ns()
+            fresh.retired = old.retired
+            self._seats[slot] = fresh
+            if not fresh.retired:
+                (gate.idle if slot >= 0 else gate.idle_reserve).append(fresh)
         if self._engine.queue.ready():
             gate.offer(0)
 
     def spawn_failed(self, slot: int) -> None:
-        """No thread could be started for the slot: it waits for the next task to ask again."""
-        seat = self._seats[slot]
-        seat.started = False
         gate = self._engine.gate
-        if slot >= 0:
-            gate.idle.insert(0, seat)
+        with self._slots_lock:
+            seat = self._seats[slot]
+            seat.started = False
+            if seat.called:
+                seat.called = False
+                (gate.idle if slot >= 0 else gate.idle_reserve).insert(0, seat)
         gate.waking = False
 
     def look_again(self) -> None:
@@ -129,16 +138,17 @@ class Workers:
                     seat.lock.release()
 
     def reopen(self) -> None:
-        self._stopped = False
         gate = self._engine.gate
-        gate.waking = False
-        for slot, seat in list(self._seats.items()):
-            if seat.started:
-                self.lose(slot)  # its thread has not left yet, or is stuck: another one serves the slot
-            elif not seat.retired:
-                (gate.idle if slot >= 0 else gate.idle_reserve).append(seat)
-        if gate.idle_reserve:
-            gate._call_thread(gate.idle_reserve[-1])
+        with self._slots_lock:
+            self._stopped = False
+            gate.waking = False
+            for slot, seat in list(self._seats.items()):
+                if seat.started:
+                    self.lose(slot)  # its thread has not left yet, or is stuck: another one serves the slot
+                elif not seat.retired:
+                    (gate.idle if slot >= 0 else gate.idle_reserve).append(seat)
+            if gate.idle_reserve:
+                gate.start_ahead(gate.idle_reserve[-1])
 
     def snapshot(self) -> Sequence[WorkerView]:
         views = []
@@ -147,7 +157,9 @@ class Workers:
             for outer in list(seat.outer):
                 views.append(WorkerView(seat.slot, VISITOR < seat.slot < 0, outer, None, busy_ns, seat.native_id, True))
             views.append(
-                WorkerView(seat.slot, VISITOR < seat.slot < 0, seat.handle, seat.started_ns, busy_ns, seat.native_id, False)
+                WorkerView(
+                    seat.slot, VISITOR < seat.slot < 0, seat.handle, seat.started_ns, busy_ns, seat.native_id, False
+                )
             )
         return views
 
@@ -203,7 +215,12 @@ class Workers:
                     handle = critical.popleft()
                 else:
                     picks += 1
-                    if not picks % SHARE and (handle := self._overdue()) is not None:
+                    if (
+                        not picks % SHARE
+                        and (high or normal)
+                        and (low or (high and normal))  # work in two lanes at least
+                        and (handle := self._overdue()) is not None
+                    ):
                         pass
                     elif high:
                         handle = high.popleft()
@@ -266,7 +283,8 @@ class Workers:
         queue = self._engine.queue
         parked = self._engine.gate.idle_reserve
         critical = queue.lanes[0].ready
-        called = seat not in parked  # else it was started to be there in time
+        called = seat.called  # else it was started to be there in time, and waits for its call
+        seat.called = False
         while True:
             if not called:
                 seat.lock.acquire()
@@ -327,9 +345,12 @@ class Workers:
             seat.busy_ns, seat.busy_since_ns = seat.busy_ns + monotonic_ns() - seat.busy_since_ns, None
         seat.native_id = None
         seat.handle = None
-        if not seat.lost:
-            seat.started = False
         gate = self._engine.gate
+        with self._slots_lock:
+            if not seat.lost:
+                seat.started = False
+                if not seat.retired and not self._stopped:  # wanted again while it was leaving
+                    (gate.idle if seat.slot >= 0 else gate.idle_reserve).insert(0, seat)
         if not self._stopped and not gate.waking and self._any_open():
             gate.wake()  # it may have been called for a task that it does not take
 
@@ -417,9 +438,11 @@ class Workers:
         seat.handle = handle
         if self._engine.queue.space:
             self._engine.queue.freed(handle.plan.lane)
+        weight = 1 if handle.plan.timed else 0
         try:
-            return self._execute(seat, handle, args, Context(), 1 if handle.plan.timed else 0)
+            return self._execute(seat, handle, args, Context(), weight)
         finally:
+            handle = args = None  # type: ignore[assignment]
             seat.handle, seat.started_ns = outer, outer_started_ns
             if outer is not None:
                 seat.outer.pop()
@@ -451,11 +474,12 @@ class Workers:
             seat.started_ns = None
             if value is not DETACHED:
                 self._observe(seat, handle, started_ns, monotonic_ns(), weight)
-        try:
-            if failure is not None:
+        if failure is not None:
+            try:
                 return self._fail(handle, failure, seat.tally, 1 if plan.runner is None else 2)
-        finally:
-            failure = None  # its traceback holds this frame
+            finally:
+                # The exception's own frames lead back to this one (f_back): it must not hold the handle.
+                failure = handle = args = ext = kwargs = None  # type: ignore[assignment]
         if value is DETACHED:
             return None
         if type(value) is Again:

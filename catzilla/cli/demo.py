@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
+import time
 from typing import Any
 
 from .command import Command, CommandError
@@ -11,7 +13,9 @@ from .output import Output
 from .web import require_web
 
 HOST = "127.0.0.1"
-BURST = 5_000
+BURST = 1_600
+SERVICE_S = 0.01
+LIVE = ("normal_queue_size", "queue_pressure", "active_workers", "idle_workers", "tasks_per_second", "completed")
 PATIENCE_S = 30.0
 
 
@@ -19,7 +23,7 @@ def run(out: Output) -> int:
     """Serve, call, show, stop. 0 only if every task of it was completed."""
     require_web()
     from .demo_server import DemoServer
-    from .quick_start import app, process_data
+    from .quick_start import app
 
     app.get("/tasks/stats")(lambda: app.get_task_stats().as_dict())
     with DemoServer(app, HOST) as server:
@@ -29,9 +33,12 @@ def run(out: Output) -> int:
         out.line(json.dumps(_call(server.port, "POST", target)))
         _drain(app)
 
-        out.heading(f"{BURST:,} more tasks in the background, then GET /tasks/stats while they run")
-        app.add_tasks(process_data, [({"row": number},) for number in range(BURST)])
-        _show(out, _call(server.port, "GET", "/tasks/stats"))
+        out.heading(f"{BURST:,} more tasks, each waiting {SERVICE_S * 1000:g} ms; GET /tasks/stats while they run")
+        app.add_tasks(ask_a_service, [(number,) for number in range(BURST)])
+        if not _halfway.wait(PATIENCE_S):
+            raise CommandError(f"half of the tasks did not run within {PATIENCE_S:g} s")
+        running = _call(server.port, "GET", "/tasks/stats")
+        _show(out, {name: running[name] for name in LIVE})
         _drain(app)
 
         out.heading("GET /tasks/stats when all is done")
@@ -42,6 +49,17 @@ def run(out: Output) -> int:
         raise CommandError(f"{done} of {BURST + 1} tasks were completed")
     out.heading(f"All {done:,} tasks were completed.")
     return 0
+
+
+_halfway = threading.Event()
+
+
+def ask_a_service(number: int) -> int:
+    """What most background tasks do: wait for somebody else."""
+    time.sleep(SERVICE_S)
+    if number == BURST // 2:
+        _halfway.set()
+    return number
 
 
 def _drain(app: Any) -> None:

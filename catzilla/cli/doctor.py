@@ -33,14 +33,14 @@ def _unmet(report: dict[str, Any], require: str | None) -> list[str]:
 
 
 def _to_json(report: dict[str, Any]) -> str:
-    return json.dumps(report, indent=2, ensure_ascii=False)
+    return json.dumps(report, indent=2, ensure_ascii=True)
 
 
 def _show(out: Output, report: dict[str, Any]) -> None:
     python, about, cpus = report["python"], report["catzilla"], report["cpus"]
     quota = "none" if cpus["cgroup_quota"] is None else f"{cpus['cgroup_quota']:g}"
     gil = ", free-threaded" if python["free_threaded"] else ""
-    out.line(f"catzilla {about['version']} in {', '.join(about['location'])}")
+    out.line(f"catzilla {about['version']} in {about['location']}")
     out.line(f"{python['implementation']} {python['version']}{gil} ({python['executable']}) on {python['platform']}")
     out.line(f"{cpus['usable']} usable CPUs (affinity {cpus['affinity']}, cgroup quota {quota})")
     for title, rows in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from . import demo, doctor, run
 from .facts import version
@@ -17,6 +18,9 @@ ABOUT = "Background tasks inside your Python process."
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a character is no reason to fail
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     out = _output()
     try:
         if _has("typer") and _has("rich"):

@@ -41,7 +41,7 @@ def _catzilla() -> dict[str, Any]:
 
     return {
         "version": facts.version(),
-        "location": [os.path.abspath(place) for place in catzilla.__path__],
+        "location": os.path.dirname(os.path.abspath(catzilla.__file__)),
         "strangers": [
             {"version": found.version, "summary": found.metadata["Summary"], "location": str(found.locate_file(""))}
             for found in facts.strangers()

@@ -94,9 +94,7 @@ def test_no_cgroups_at_all(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(("limit", "count"), [("10000", 1), ("100000", 1), ("150000", 2), ("99900000", 8)])
-def test_half_a_cpu_counts_as_one(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, limit: str, count: int
-) -> None:
+def test_half_a_cpu_counts_as_one(machine: Machine, monkeypatch: pytest.MonkeyPatch, limit: str, count: int) -> None:
     # Given 8 CPUs to be scheduled on and a quota, Then the smaller of both counts, rounded up, at least 1
     monkeypatch.setattr(cpus, "affine_cpus", lambda: 8)
     machine.write("cpu.max", f"{limit} 100000\n")

@@ -4,6 +4,7 @@ import pytest
 from catzilla_toy import BACKEND
 
 from catzilla import conformance
+from catzilla.conformance.life import LifeTests
 from catzilla.interface import Backend
 
 
@@ -47,3 +48,7 @@ class TestFaults(conformance.FaultTests):
 @pytest.mark.stress
 class TestStress(conformance.StressTests):
     pass
+
+
+class TestLife(LifeTests):
+    examples = 25

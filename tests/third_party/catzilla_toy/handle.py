@@ -15,13 +15,14 @@ COUNTERS = {COMPLETED: "completed", FAILED: "failed", CANCELLED: "cancelled", TI
 
 
 class ToyHandle:
-    def __init__(self, engine: ToyEngine, plan: Plan, args: tuple[Any, ...], ext: Any, ready_ns: int) -> None:
+    def __init__(self, engine: ToyEngine, plan: Plan, args: tuple[Any, ...] | None, ext: Any, ready_ns: int) -> None:
         self.plan = plan
         self.ext = ext
         self.ready_ns = ready_ns
         self.engine = engine
-        self.args: tuple[Any, ...] | None = args  # None: started or cancelled
+        self.args = args  # None: a promise, started, or cancelled
         self.current_state = PENDING
+        self.promised = False
         self.value: Any = None
         self.traceback: Any = None
         self.unseen = False  # a failure nobody has looked at
@@ -40,8 +41,9 @@ class ToyHandle:
 
     def settle(self, state: int, value: object) -> bool:
         with self.engine.lock:
-            if self.current_state != RUNNING:
+            if self.current_state != RUNNING and not self.promised:
                 return False
+            self.promised = False
             self.finish(state, value)
         self.tell()
         return True
@@ -113,6 +115,9 @@ class ToyHandle:
             raise self.error()  # type: ignore[misc]
         finally:
             del self  # the traceback keeps this frame
+
+    def value_or_none(self) -> object:
+        return self.value if self.current_state == COMPLETED else None
 
     def error(self) -> BaseException | None:
         if self.current_state == COMPLETED:

@@ -17,6 +17,8 @@ from .handle import ToyHandle
 if TYPE_CHECKING:
     from . import ToyEngine
 
+NEVER_NS = (1 << 63) - 1
+
 
 class ToyQueue:
     def __init__(self, engine: ToyEngine) -> None:
@@ -84,15 +86,30 @@ class ToyQueue:
         self.announce(plan.lane, len(rows))
         return handles
 
+    def promise(self, plan: Plan, ext: Any) -> ToyHandle:
+        handle = ToyHandle(self.engine, plan, None, ext, NEVER_NS)
+        handle.current_state = DELAYED
+        handle.promised = True
+        self.engine.metrics.add("submitted")
+        return handle
+
     def requeue(self, handle: ToyHandle, args: tuple[Any, ...], due_ns: int) -> None:
+        lane = handle.plan.lane
         with self.engine.lock:
-            if handle.current_state != RUNNING:
+            promised, handle.promised = handle.promised, False
+            if not promised and handle.current_state != RUNNING:
                 return
-            self.engine.metrics.add("retried")
+            if not promised:
+                self.engine.metrics.add("retried")
             handle.args = args
-            handle.ready_ns = due_ns
-            self.size[handle.plan.lane] += 1
-            self.hold(handle, RETRYING)
+            handle.ready_ns = due_ns or monotonic_ns()
+            self.size[lane] += 1
+            if due_ns:
+                self.hold(handle, DELAYED if promised else RETRYING)
+                return
+            handle.current_state = PENDING
+            self.lanes[lane].append(handle)
+        self.announce(lane, 1)
 
     def hold(self, handle: ToyHandle, state: int) -> None:
         handle.current_state = state

@@ -16,8 +16,7 @@ from .handle import ToyHandle
 if TYPE_CHECKING:
     from . import ToyEngine
 
-FIRST_RESERVE = 1_000_000
-VISITOR = -1
+VISITOR = -1_000_000  # the slot of a thread that is no worker; reserves are -1, -2, ...
 
 
 @dataclass(eq=False)
@@ -40,6 +39,7 @@ class View:
     started_ns: int | None
     busy_ns: int
     native_id: int | None
+    outer: bool
 
 
 class ToyWorkers:
@@ -66,7 +66,7 @@ class ToyWorkers:
 
     def reserve(self, count: int) -> None:
         with self.engine.lock:
-            for slot in range(FIRST_RESERVE, FIRST_RESERVE + count):
+            for slot in range(-count, 0):
                 self.seats[slot] = Seat(slot, reserve=True)
         self.call_for_backlog()
 
@@ -87,6 +87,13 @@ class ToyWorkers:
             self.stopped = True
             for seat in self.seats.values():
                 self.dismiss(seat)
+
+    def reopen(self) -> None:
+        with self.engine.lock:
+            self.stopped = False
+            for slot, seat in self.seats.items():
+                self.seats[slot] = Seat(slot, seat.reserve, busy_ns=seat.busy_ns)
+        self.call_for_backlog()
 
     def dismiss(self, seat: Seat) -> None:
         seat.gone = True
@@ -203,9 +210,10 @@ class ToyWorkers:
                 frames = frames.tb_next if frames is not None else None
             error.__traceback__ = frames
         ended_ns = monotonic_ns()
-        seat.stack.pop()
-        if not seat.stack:
-            seat.busy_ns += ended_ns - started_ns
+        with self.engine.lock:
+            seat.stack.pop()
+            if not seat.stack:
+                seat.busy_ns += ended_ns - started_ns
         if value is CONDEMNED:
             return False
         if value is DETACHED:
@@ -229,6 +237,7 @@ class ToyWorkers:
             for seat in (*self.seats.values(), *self.visitors):
                 busy_ns = seat.busy_ns + (monotonic_ns() - seat.stack[0][1] if seat.stack else 0)
                 stack: list[tuple[Any, Any]] = list(seat.stack) or [(None, None)]
-                for handle, started_ns in stack:
-                    views.append(View(seat.slot, seat.reserve, handle, started_ns, busy_ns, seat.native_id))
+                for depth, (handle, started_ns) in enumerate(stack, start=1):
+                    outer = depth < len(stack)
+                    views.append(View(seat.slot, seat.reserve, handle, started_ns, busy_ns, seat.native_id, outer))
         return views

@@ -1,0 +1,1 @@
+"""What every comparison shares: contenders, scenarios, fresh processes, tables."""
