@@ -13,6 +13,7 @@ from . import lifecycle, registry
 from .autoscale import Autoscaler
 from .batch import BatchResult
 from .boost import boost
+from .compiling import Compiling
 from .config import SystemConfig, resolve
 from .coroutines import Coroutines
 from .deadlines import Deadlines, Shield
@@ -76,6 +77,7 @@ class TaskSystem:
         self.config = resolve(config, options)
         self._backend = registry.load(self.config.backend, self.config.origin("backend"))
         self.backend_name = self._backend.name
+        self.backend_features = self._backend.features
         attach(self._backend.handle_type)
         self.closed = False
         self.forked_ns = 0
@@ -102,6 +104,7 @@ class TaskSystem:
         self.autoscaler = Autoscaler(self)
         self.autoscaler.apply()
         self.reserve_made = False  # with the first thread
+        self.compiling = Compiling(self)
         self.submitting = Submitting(self)
         queue = self.engine.queue
         self.add_task = queue.submitter(self.submitting.native, self.submitting.add_task)

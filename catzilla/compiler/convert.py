@@ -234,3 +234,12 @@ def type_of(value: Any, depth: int = 0) -> Type | None:
         return ListT(Var(joined))
     keys = {type(key) for key in value}
     return DictT(Var(STR if keys == {str} else INT), Var(joined)) if keys in ({str}, {int}) else None
+
+
+def types_of(values: tuple[Any, ...]) -> tuple[Type, ...] | None:
+    """Of every argument; None: one of them is nothing to compile for."""
+    try:
+        types = [type_of(value) for value in values]
+    except RuntimeError:  # a dict that another thread changes meanwhile
+        return None
+    return None if None in types else tuple(type_ for type_ in types if type_ is not None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
+from catzilla.compiling import DEOPT, STOPPED
+
 from . import cache
 from .convert import Mismatch, Reader, Writer
 from .load import Library, memory
@@ -16,18 +18,6 @@ from .unit import Unit
 LIMIT_BYTES: Final = 1 << 30  # of memory in one run; what needs more runs in Python
 DEPTH_MARGIN: Final = 300  # frames that the interpreter and the worker may have below the task
 MOST_DEPTH: Final = 4_000  # of nested calls, for the C stack
-
-
-class Sentinel:
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-DEOPT: Final = Sentinel("DEOPT")
-STOPPED: Final = Sentinel("STOPPED")
 
 
 class Kernel:

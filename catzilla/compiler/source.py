@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
 import textwrap
 import types
@@ -91,8 +92,9 @@ def _tree(fn: types.FunctionType) -> tuple[ast.FunctionDef, int]:
 
 def _is_source_of(tree: ast.FunctionDef, fn: types.FunctionType) -> bool:
     """Whether this text compiles to this bytecode: a file may have been edited since it was loaded."""
-    shell = ast.Module([ast.FunctionDef(**{**_fields(tree), "decorator_list": []})], [])
-    ast.fix_missing_locations(shell)
+    bare = copy.copy(tree)
+    bare.decorator_list = []
+    shell = ast.Module([bare], [])
     free = fn.__code__.co_freevars
     flags = fn.__code__.co_flags & _FUTURES
     try:
@@ -112,10 +114,6 @@ def _is_source_of(tree: ast.FunctionDef, fn: types.FunctionType) -> bool:
 
 
 _FUTURES: Final = 0x1000000 | 0x100000 | 0x80000  # annotations, generator_stop, barry: what changes bytecode
-
-
-def _fields(tree: ast.FunctionDef) -> dict[str, Any]:
-    return dict(ast.iter_fields(tree)) | {"lineno": tree.lineno, "col_offset": tree.col_offset}
 
 
 def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
