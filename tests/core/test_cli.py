@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -253,7 +254,11 @@ class TestFacts:
 class TestOutput:
     def test_plain_rows_are_aligned(self, capsys: pytest.CaptureFixture[str]) -> None:
         Output().rows([("a", "ok", "x"), ("long", "missing", ""), ("b", "", "y"), ("c", "", "")])
-        assert capsys.readouterr().out == "  a     ok  x\n  long  missing\n  b     y\n  c\n"
+        assert capsys.readouterr().out == "  a     ok       x\n  long  missing\n  b              y\n  c\n"
+
+    def test_plain_table(self, capsys: pytest.CaptureFixture[str]) -> None:
+        Output().table(("name", "n"), [("a", "1"), ("b", "1,000")])
+        assert capsys.readouterr().out == "  name      n\n     a      1\n     b  1,000\n"
 
     def test_pretty_rows_hold_the_same(self, capsys: pytest.CaptureFixture[str]) -> None:
         pytest.importorskip("rich", reason="needs the cli extra")
@@ -262,10 +267,13 @@ class TestOutput:
         out = RichOutput()
         out.heading("[title]")  # square brackets are text, not markup
         out.rows([("a", "ok", "[x]")])
+        out.table(("[b]", "n"), [("[i]", "1")])
         out.line("[red]line")
         out.error("[bold]wrong")
         shown = capsys.readouterr()
-        assert [line.strip() for line in shown.out.splitlines()] == ["", "[title]", "a  ok  [x]", "[red]line"]
+        assert [line.strip() for line in shown.out.splitlines()] == [
+            *("", "[title]", "a  ok  [x]", "[b]  n", "[i]  1", "[red]line")
+        ]
         assert shown.err == "error: [bold]wrong\n"
 
 
@@ -280,8 +288,20 @@ class TestDemo:
         assert "The quick start is served at http://127.0.0.1:" in out
         assert '"status": "queued"' in out
         assert "Sending to user 7: hello\n" in out
-        assert "queue_pressure" in out
-        assert "All 1,601 tasks were completed." in out
+        assert '"result": {"status": "sent", "user_id": 7}' in out
+        assert "total_queued" in out
+        assert "p99_execution_time_ms" in out
+        assert "All 4,001 tasks were completed." in out
+        # And every figure has a place of its own, however many there will be
+        assert "  other " not in out
+
+    def test_a_backend_that_is_not_there_is_one_message(self) -> None:
+        pytest.importorskip("fastapi", reason="needs the web extra")
+        with _popen("demo", CATZILLA_BACKEND="ghost") as process:
+            _, err = process.communicate()
+        assert process.returncode == 1
+        assert err.startswith("error: unknown backend 'ghost' (from environment variable CATZILLA_BACKEND)")
+        assert len(err.splitlines()) == 1
 
     def test_without_the_web_extra(self, catzilla: Run, capsys: pytest.CaptureFixture[str], without_web: None) -> None:
         assert catzilla("demo") == 1
@@ -358,13 +378,45 @@ class TestRun:
         assert "job 3 is done\n" in out, err
         assert process.returncode in (0, -signal.SIGTERM)
 
-    def test_an_application_that_is_not_there(self, tmp_path: Path) -> None:
-        pytest.importorskip("uvicorn", reason="needs the web extra")
-        with _popen("run", "nowhere:app", "--app-dir", str(tmp_path)) as process:
+    @pytest.mark.parametrize(
+        ("target", "words"),
+        [
+            ("nowhere:app", "there is no module 'nowhere' in "),
+            ("mine.sub:app", "there is no module 'mine.sub' in "),
+            ("mine:nothing", "module 'mine' has no 'nothing'; did you mean mine:app?"),
+            ("mine:app.nothing", "module 'mine' has no 'app.nothing'"),
+            ("mine:number", "mine:number is a int, not an application"),
+            ("asks:app", "unknown backend 'ghost' (from argument)"),
+        ],
+    )
+    def test_an_application_that_is_not_there(self, tmp_path: Path, target: str, words: str) -> None:
+        pytest.importorskip("fastapi", reason="needs the web extra")
+        tmp_path.joinpath("mine.py").write_text("from fastapi import FastAPI\napp = FastAPI()\nnumber = 3\n")
+        tmp_path.joinpath("asks.py").write_text("from catzilla import TaskSystem\nTaskSystem(backend='ghost')\n")
+        with _popen("run", target, "--app-dir", str(tmp_path)) as process:
             _, err = process.communicate()
-        # Then uvicorn has said so, and its exit code (1 or 3, by version) is ours
-        assert process.returncode in (1, 3)
-        assert "nowhere" in err
+        assert process.returncode == 1
+        assert words in err
+        assert "Traceback" not in err
+
+    def test_an_application_that_fails_keeps_its_traceback(self, tmp_path: Path) -> None:
+        pytest.importorskip("fastapi", reason="needs the web extra")
+        tmp_path.joinpath("mine.py").write_text("import a_module_that_nobody_has\n")
+        with _popen("run", "mine:app", "--app-dir", str(tmp_path)) as process:
+            _, err = process.communicate()
+        assert process.returncode == 1
+        assert 'mine.py", line 1' in err
+
+    def test_a_port_in_use(
+        self, catzilla: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        pytest.importorskip("fastapi", reason="needs the web extra")
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        tmp_path.joinpath("used_port.py").write_text("def app(): ...\n")
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            assert catzilla("run", "used_port:app", "--port", str(port), "--app-dir", str(tmp_path)) == 1
+        assert f"port {port} of 127.0.0.1 is in use by another program" in capsys.readouterr().err
 
 
 def _get(port: int, target: str) -> str:
