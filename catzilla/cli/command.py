@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from catzilla.errors import BackendError, ConfigError
+
 from .output import Output
 
 
@@ -39,6 +41,6 @@ class Command:
     def call(self, out: Output, values: dict[str, object]) -> int:
         try:
             return self.run(out, **values)
-        except CommandError as error:
+        except (CommandError, BackendError, ConfigError) as error:  # these texts say what to do: no traceback
             out.error(str(error))
             return 1

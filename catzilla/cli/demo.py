@@ -4,46 +4,49 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import threading
 import time
 from typing import Any
 
 from .command import Command, CommandError
+from .demo_stats import LIVE, figures, live_row
 from .output import Output
 from .web import require_web
 
 HOST = "127.0.0.1"
-BURST = 1_600
+BURST = 4_000
+SAMPLES = 5
 SERVICE_S = 0.01
-LIVE = ("normal_queue_size", "queue_pressure", "active_workers", "idle_workers", "tasks_per_second", "completed")
 PATIENCE_S = 30.0
 
 
 def run(out: Output) -> int:
     """Serve, call, show, stop. 0 only if every task of it was completed."""
     require_web()
+    app = _quick_start()
     from .demo_server import DemoServer
-    from .quick_start import app
 
-    app.get("/tasks/stats")(lambda: app.get_task_stats().as_dict())
     with DemoServer(app, HOST) as server:
         out.line(f"The quick start is served at http://{HOST}:{server.port}")
         target = "/users/7/notify?message=hello"
         out.heading(f"POST {target}")
-        out.line(json.dumps(_call(server.port, "POST", target)))
-        _drain(app)
+        queued = _call(server.port, "POST", target)
+        out.line(f"  {json.dumps(queued)}")
+        _drain(app)  # the task has printed its line by now
 
-        out.heading(f"{BURST:,} more tasks, each waiting {SERVICE_S * 1000:g} ms; GET /tasks/stats while they run")
+        target = f"/tasks/{queued['task_id']}"
+        out.heading(f"GET {target}")
+        out.line(f"  {json.dumps(_call(server.port, 'GET', target))}")
+
+        out.heading(f"{BURST:,} more tasks that wait {SERVICE_S * 1000:g} ms each; GET /tasks/stats while they run")
         app.add_tasks(ask_a_service, [(number,) for number in range(BURST)])
-        if not _halfway.wait(PATIENCE_S):
-            raise CommandError(f"half of the tasks did not run within {PATIENCE_S:g} s")
-        running = _call(server.port, "GET", "/tasks/stats")
-        _show(out, {name: running[name] for name in LIVE})
+        out.table(LIVE, [live_row(_sample(server.port, moment)) for moment in _moments])
         _drain(app)
 
         out.heading("GET /tasks/stats when all is done")
         stats = _call(server.port, "GET", "/tasks/stats")
-        _show(out, stats)
+        out.rows(figures(stats))
     done = stats["completed"]
     if done != BURST + 1:
         raise CommandError(f"{done} of {BURST + 1} tasks were completed")
@@ -51,15 +54,41 @@ def run(out: Output) -> int:
     return 0
 
 
-_halfway = threading.Event()
+def _quick_start() -> Any:
+    """The application, with an address for the statistics and one for a task's result."""
+    os.environ.setdefault("CATZILLA_KEEP_RESULTS", "100")  # finished tasks can be asked for
+    from .quick_start import app
+
+    @app.get("/tasks/stats")
+    def stats() -> Any:
+        return app.get_task_stats().as_dict()
+
+    @app.get("/tasks/{task_id}")
+    def task(task_id: str) -> Any:
+        result = app.get_task(task_id)
+        if result is None:
+            raise CommandError(f"task {task_id} is not known")
+        return {"status": result.status.name, "result": result.wait(PATIENCE_S)}
+
+    return app
+
+
+_moments = [threading.Event() for _ in range(SAMPLES)]  # evenly spread over the burst
 
 
 def ask_a_service(number: int) -> int:
     """What most background tasks do: wait for somebody else."""
     time.sleep(SERVICE_S)
-    if number == BURST // 2:
-        _halfway.set()
+    if number % (BURST // SAMPLES) == BURST // SAMPLES // 2:
+        _moments[number * SAMPLES // BURST].set()
     return number
+
+
+def _sample(port: int, moment: threading.Event) -> dict[str, Any]:
+    if not moment.wait(PATIENCE_S):
+        raise CommandError(f"the tasks did not run within {PATIENCE_S:g} s")
+    stats: dict[str, Any] = _call(port, "GET", "/tasks/stats")
+    return stats
 
 
 def _drain(app: Any) -> None:
@@ -79,19 +108,6 @@ def _call(port: int, method: str, target: str) -> Any:
     if response.status != http.client.OK:
         raise CommandError(f"{method} {target} answered {response.status}: {body}")
     return json.loads(body)
-
-
-def _show(out: Output, stats: dict[str, Any]) -> None:
-    """Every figure that was measured; None stands for one that this backend does not measure."""
-    out.rows([(name, "", _figure(value)) for name, value in stats.items() if value is not None])
-
-
-def _figure(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:,.3f}"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return str(value)
 
 
 COMMAND = Command("demo", "Serve the quick start, call it over HTTP and show its statistics.", run)

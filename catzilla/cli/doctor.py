@@ -54,7 +54,7 @@ def _show(out: Output, report: dict[str, Any]) -> None:
         out.rows(rows)
     out.heading("Problems" if report["problems"] else "No problems found.")
     for problem in report["problems"]:
-        out.line(f"  {problem}")
+        out.line("  " + problem.replace("\n", "\n  "))
 
 
 def _backends(report: dict[str, Any]) -> Rows:

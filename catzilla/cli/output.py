@@ -18,8 +18,15 @@ class Output:
     def rows(self, rows: Sequence[tuple[str, str, str]]) -> None:
         """(what, state, remark) by line. State is "" or one of "ok", "missing", "error", or free text."""
         width = max((len(what) for what, _, _ in rows), default=0)
+        second = max((len(state) + 2 for _, state, _ in rows if state), default=0)
         for what, state, remark in rows:
-            self._write(f"  {what:<{width}}  {state}{'  ' if state and remark else ''}{remark}".rstrip())
+            self._write(f"  {what:<{width}}  {state:<{second}}{remark}".rstrip())
+
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Figures in columns, aligned to the right."""
+        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+        for row in (header, *rows):
+            self._write("  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
 
     def raw(self, text: str) -> None:
         """For machines: exactly this, whatever the form."""

@@ -14,7 +14,7 @@ from catzilla.errors import CatzillaError, ConfigError
 
 from . import compilers, facts, jemalloc
 
-ALSO = ("cffi", "starlette", "httpx", "uvloop", "pybind11", "ziglang")  # beside what the extras name
+ALSO = ("cffi", "starlette", "httpx2", "uvloop", "pybind11", "ziglang")  # beside what the extras name
 
 
 def collect() -> dict[str, Any]:

@@ -35,5 +35,13 @@ class RichOutput(Output):
             table.add_row(Text(f"  {what}"), Text(state, style=_STYLES.get(state, "")), Text(remark))
         self._console.print(table)
 
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        table = Table(box=None, pad_edge=True, padding=(0, 0, 0, 2), header_style="dim")
+        for title in header:
+            table.add_column(Text(title), justify="right")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        self._console.print(table)
+
     def error(self, text: str) -> None:
         self._errors.print(Text("error: ", style="bold red") + Text(text))

@@ -1,0 +1,56 @@
+"""The plain build by hand: ``mkdir build && cd build && cmake ..``, with neither Python nor C++ asked for."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.packaging
+
+
+@pytest.fixture
+def cmake() -> str:
+    found = shutil.which("cmake")
+    if found is None or shutil.which("cc") is None or shutil.which("make") is None:
+        pytest.skip("needs cmake, make and a C compiler")
+    return found
+
+
+def _configure(cmake: str, tree: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    build = tree / "build"
+    build.mkdir()
+    return subprocess.run(
+        [cmake, "-G", "Unix Makefiles", *options, ".."],
+        cwd=build,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def test_programs_land_where_they_are_called(cmake: str, tree: Path) -> None:
+    # Given a backend with a test program
+    backend = tree / "backends/extra"
+    backend.mkdir()
+    backend.joinpath("CMakeLists.txt").write_text("add_executable(test_extra test.c)\n", encoding="utf-8")
+    backend.joinpath("test.c").write_text("int main(void) { return 0; }\n", encoding="utf-8")
+    # When it is built by hand
+    done = _configure(cmake, tree)
+    assert done.returncode == 0, done.stdout
+    subprocess.run(["make", "test_extra"], cwd=tree / "build", check=True, capture_output=True)
+    # Then it is in the build folder itself
+    subprocess.run(["./test_extra"], cwd=tree / "build", check=True)
+
+
+def test_python_and_cxx_are_not_asked_for(cmake: str, root: Path, tmp_path: Path) -> None:
+    # Given the top level alone, without any backend
+    tree = tmp_path / "alone"
+    tree.mkdir()
+    shutil.copy(root / "CMakeLists.txt", tree)
+    # When it is configured where neither can be found
+    done = _configure(cmake, tree, "-DCMAKE_CXX_COMPILER=/no/such", "-DCMAKE_DISABLE_FIND_PACKAGE_Python=ON")
+    assert done.returncode == 0, done.stdout
