@@ -69,6 +69,12 @@ class Compiling:
             rt.stop = 1
 
 
+    def stop_all(self) -> None:
+        """Whatever still runs was abandoned: it need not go on."""
+        for rt in list(self.running.values()):
+            rt.stop = 1
+
+
 class Native:
     """One task's kernel, from wanted to built or refused."""
 

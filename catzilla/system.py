@@ -243,6 +243,7 @@ class TaskSystem:
         self.submitting.wake_blocked()
 
     def stop_threads(self) -> None:
+        self.compiling.stop_all()
         self.threads.join(JOIN_S)  # with their last references, failures that nobody looked at are reported
         self.coroutines.stop()
         self.supervisor.stop()

@@ -15,7 +15,9 @@ _SCALARS: Final[dict[str, Type]] = {"int": INT, "float": FLOAT, "bool": BOOL, "s
 def types_from_annotations(source: Source) -> tuple[Type | None, ...]:
     """By parameter; None: only a call will tell."""
     fn = source.fn
-    defaults = dict(zip(source.params[len(source.tree.args.posonlyargs + source.tree.args.args) - len(fn.__defaults__ or ()) :], fn.__defaults__ or (), strict=False))  # fmt: skip
+    positional = source.params[: len(source.params) - len(source.tree.args.kwonlyargs)]
+    values = fn.__defaults__ or ()
+    defaults = dict(zip(positional[len(positional) - len(values) :], values, strict=False))
     defaults.update(fn.__kwdefaults__ or {})
     found: list[Type | None] = []
     for argument in source.arguments:
@@ -51,7 +53,13 @@ def _read(node: ast.expr) -> Type | None:
 
 
 def _generic(node: ast.Subscript) -> Type | None:
-    name = node.value.id if isinstance(node.value, ast.Name) else node.value.attr if isinstance(node.value, ast.Attribute) else ""
+    name = (
+        node.value.id
+        if isinstance(node.value, ast.Name)
+        else node.value.attr
+        if isinstance(node.value, ast.Attribute)
+        else ""
+    )
     parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     if name in ("tuple", "Tuple") and any(isinstance(part, ast.Constant) and part.value is ... for part in parts):
         return None

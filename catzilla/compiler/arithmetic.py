@@ -97,7 +97,12 @@ def _at_run_time(f: Function, op: ast.operator, left: Value, right: Value, node:
         result = INT
     assert any(ints) or result is FLOAT
     call = f"cz_arith('{_CODES[kind]}', {f.box(left)}, {f.box(right)}, $)"
-    value = f.out(Dyn((INT, FLOAT)), call, node, f"{_SYMBOLS[kind]} of values that are not numbers, or a result Python must work out")
+    value = f.out(
+        Dyn((INT, FLOAT)),
+        call,
+        node,
+        f"{_SYMBOLS[kind]} of values that are not numbers, or a result Python must work out",
+    )
     if isinstance(result, Dyn):
         return value
     return f.temp(result, f"{value.c}.u.{'d' if result is FLOAT else 'i'}")
@@ -276,4 +281,3 @@ def _is(f: Function, op: ast.cmpop, left: Value, right: Value, node: ast.AST) ->
         return f.temp(BOOL, f"{left.c}.tag {'==' if positive else '!='} CZ_NONE")
     answer = (left.type is NONE) == positive
     return Value(BOOL, "1" if answer else "0", answer)
-

@@ -57,7 +57,9 @@ def _round(f: Function, values: list[Value], node: ast.AST) -> Value:
     if digits.type not in (INT, BOOL):
         f.refuse(node, f"round() to {digits.type!r} digits is not compiled")
     if value.type is FLOAT:
-        return f.out(FLOAT, f"cz_round_to({value.c}, {digits.c}, $)", node, "a float that is not finite, or digits below 0")
+        return f.out(
+            FLOAT, f"cz_round_to({value.c}, {digits.c}, $)", node, "a float that is not finite, or digits below 0"
+        )
     f.check(f"{digits.c} < 0", node, "an int is rounded to digits before its point")
     return Value(INT, value.c)
 
@@ -88,8 +90,11 @@ def _int(f: Function, values: list[Value], node: ast.AST) -> Value:
             from .expressions import choose
 
             is_float = f"{held.c}.tag == CZ_FLOAT"
-            parts = [(is_float, lambda: _int(f, [Value(FLOAT, f"{held.c}.u.d")], node)), ("", lambda: Value(INT, f"{held.c}.u.i"))]
-            return choose(f, parts, node)  # type: ignore[arg-type]
+            parts = [
+                (is_float, lambda: _int(f, [Value(FLOAT, f"{held.c}.u.d")], node)),
+                ("", lambda: Value(INT, f"{held.c}.u.i")),
+            ]
+            return choose(f, parts, node)
     if value.type in (INT, BOOL):
         return Value(INT, value.c)
     if value.type is FLOAT:

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import containers, loops
 from .function import Function, Value
-from .types import ListT, Var
+from .types import ListT, Var, size_of
 
 
 def over(f: Function, node: Any, consume: Callable[[], None]) -> None:
@@ -59,7 +59,7 @@ def list_of(f: Function, node: Any, part: str = "") -> Value:
     from .expressions import lower
 
     type_: ListT = f.container(node, lambda: ListT(Var()), "made" + part)
-    size = containers.size_of(type_.elem.type)
+    size = size_of(type_.elem.type)
     value = f.made(type_, f"cz_new_list(rt, 0, {size})", node)
 
     def consume() -> None:

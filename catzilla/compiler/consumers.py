@@ -36,7 +36,7 @@ def _arguments(f: Function, node: ast.Call, name: str, *allowed: str) -> dict[st
         if keyword.arg not in allowed:
             f.refuse(node, f"{name}({keyword.arg}=...) is not compiled")
         found[keyword.arg] = keyword.value
-    return found  # type: ignore[return-value]
+    return found
 
 
 def sum_of(f: Function, node: ast.Call) -> Value:

@@ -23,7 +23,13 @@ def slot(value: Value, index: str) -> str:
 
 def own(f: Function, value: Value, node: ast.AST, what: str) -> None:
     """Only what was made here may be changed."""
-    var = value.type.elem if isinstance(value.type, ListT) else value.type.value if isinstance(value.type, DictT) else None
+    var = (
+        value.type.elem
+        if isinstance(value.type, ListT)
+        else value.type.value
+        if isinstance(value.type, DictT)
+        else None
+    )
     if var is not None and var.is_borrowed():
         f.refuse(node, f"it {what} a list or dict that it was given")
 
@@ -285,7 +291,9 @@ def equal(f: Function, one: Value, two: Value, node: ast.AST) -> str:
         if side.type is FLOAT:
             f.check(f"{side.c} != {side.c}", node, "a NaN is looked for in a container")
         elif isinstance(side.type, Dyn) and FLOAT in side.type.options:
-            f.check(f"{side.c}.tag == CZ_FLOAT && {side.c}.u.d != {side.c}.u.d", node, "a NaN is looked for in a container")
+            f.check(
+                f"{side.c}.tag == CZ_FLOAT && {side.c}.u.d != {side.c}.u.d", node, "a NaN is looked for in a container"
+            )
         elif isinstance(side.type, ListT | DictT):
             f.refuse(node, "comparing lists or dicts inside of a container is not compiled")
     return arithmetic.compare(f, ast.Eq(), one, two, node).c
@@ -383,4 +391,3 @@ def repeat(f: Function, value: Value, count: Value, node: ast.AST) -> Value:
     elem = elem_of(value)
     type_ = copied_type(f, value, node)
     return f.made(type_, f"cz_repeat_list(rt, {value.c}, {count.c}, {size_of(elem)})", node)
-

@@ -62,7 +62,11 @@ def _name(f: Function, node: Any) -> Value:
         f.refuse(node, f"the name {node.id} is not defined (yet)")
     if _is_literal(found):
         return constant(f, found, node)
-    what = "a function that is used as a value" if callable(found) else f"a global {type(found).__name__}, which may change"
+    what = (
+        "a function that is used as a value"
+        if callable(found)
+        else f"a global {type(found).__name__}, which may change"
+    )
     f.refuse(node, f"{node.id} is {what}")
 
 
@@ -182,12 +186,18 @@ def _bool(f: Function, node: Any) -> Value:
             continue
         left = f.hold(left)
         test = truth(f, left, node)
-        right = (lambda index=index: lower(f, node.values[index]))
-        if isinstance(node.op, ast.And):
-            result = choose(f, [(test, right), ("", lambda left=left: left)], node)
-        else:
-            result = choose(f, [(test, lambda left=left: left), ("", right)], node)
+        this, other = _itself(left), _evaluated(f, node.values[index])
+        one, two = (other, this) if isinstance(node.op, ast.And) else (this, other)
+        result = choose(f, [(test, one), ("", two)], node)
     return result
+
+
+def _itself(value: Value) -> Callable[[], Value]:
+    return lambda: value
+
+
+def _evaluated(f: Function, node: ast.expr) -> Callable[[], Value]:
+    return lambda: lower(f, node)
 
 
 def _compare(f: Function, node: Any) -> Value:

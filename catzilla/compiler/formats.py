@@ -65,9 +65,13 @@ def text_of(f: Function, value: Value, node: ast.AST) -> Value:
     if value.type is INT:
         return f.made(STR, f"cz_int_str(rt, {value.c})", node)
     if value.type is FLOAT:
-        return f.out(STR, f"cz_float_str(rt, {value.c}, $)", node, "the shortest text of this float is Python's to find")
+        return f.out(
+            STR, f"cz_float_str(rt, {value.c}, $)", node, "the shortest text of this float is Python's to find"
+        )
     if all(option in (STR, INT, FLOAT, BOOL, NONE) for option in options_of(value.type)):
-        return f.out(STR, f"cz_value_str(rt, {f.box(value)}, $)", node, "the shortest text of this float is Python's to find")
+        return f.out(
+            STR, f"cz_value_str(rt, {f.box(value)}, $)", node, "the shortest text of this float is Python's to find"
+        )
     f.refuse(node, f"the text of a {value.type!r} is not compiled")
 
 
@@ -118,11 +122,15 @@ def format_value(f: Function, value: Value, spec: str, node: ast.AST) -> Value:
         return _field(f, text, width, fill, align or ">", node)
     if value.type in (INT, FLOAT) and type_ in ("f", "F", "e", "%"):
         if value.type is INT:
-            f.check(f"{value.c} > CZ_EXACT || {value.c} < -CZ_EXACT", node, "an int above 2**53 is formatted as a float")
+            f.check(
+                f"{value.c} > CZ_EXACT || {value.c} < -CZ_EXACT", node, "an int above 2**53 is formatted as a float"
+            )
             value = f.temp(FLOAT, f"(double){value.c}")
         digits = found["digits"] or "6"
         call = f"cz_format_float(rt, {value.c}, '{type_.lower()}', {digits}, {sign}, {comma}, $)"
-        return _field(f, f.out(STR, call, node, "a float that is not finite is formatted"), width, fill, align or ">", node)
+        return _field(
+            f, f.out(STR, call, node, "a float that is not finite is formatted"), width, fill, align or ">", node
+        )
     f.refuse(node, f"the format specification {spec!r} of a {value.type!r} is not compiled")
 
 

@@ -8,7 +8,24 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from .refusal import Refusal
-from .types import BOOL, FLOAT, INT, NEVER, NONE, STR, DictT, Dyn, ListT, TupleT, Type, Var, freeze, join, options_of, same
+from .types import (
+    BOOL,
+    FLOAT,
+    INT,
+    NEVER,
+    NONE,
+    STR,
+    DictT,
+    Dyn,
+    ListT,
+    TupleT,
+    Type,
+    Var,
+    freeze,
+    join,
+    options_of,
+    same,
+)
 
 if TYPE_CHECKING:
     from .source import Source
@@ -217,7 +234,8 @@ class Function:
         if isinstance(wanted, Dyn):
             for option in wanted.options:
                 if type(option) is type(type_) and (
-                    not isinstance(option, TupleT) or (isinstance(type_, TupleT) and len(option.items) == len(type_.items))
+                    not isinstance(option, TupleT)
+                    or (isinstance(type_, TupleT) and len(option.items) == len(type_.items))
                 ):
                     if not isinstance(type_, ListT | DictT | TupleT) and option is not type_:
                         continue

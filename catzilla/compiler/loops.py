@@ -16,7 +16,9 @@ Item = "Value | list[Any]"  # enumerate, zip and items() give several values wit
 class Loop:
     """``for (; condition; step) { enter; item = load(); … }``"""
 
-    def __init__(self, condition: str, step: str, load: Callable[[], Any], enter: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, condition: str, step: str, load: Callable[[], Any], enter: Callable[[], None] | None = None
+    ) -> None:
         self.condition = condition
         self.step = step
         self.load = load
@@ -116,7 +118,7 @@ def _enumerate(f: Function, node: ast.Call) -> Loop:
 def _zip(f: Function, node: ast.Call) -> Loop:
     parts = [iterate(f, argument) for argument in node.args]
     if not parts:
-        return Loop("0", "", lambda: [])
+        return Loop("0", "", list)
 
     def enter() -> None:
         for part in parts:
@@ -189,7 +191,6 @@ def over_dict(f: Function, value: Value, what: str, node: ast.AST) -> Loop:
         if what != "keys":
             parts.append(f.unbox(f"{value.c}->values[{at}]", item))
         return parts if what == "items" else parts[0]
-
 
     def enter() -> None:
         f.check(f"{value.c}->length != {count}", node, "a dict changes while a loop goes over it")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from . import arithmetic, consumers, containers
 from .function import Function, Value
-from .types import BOOL, INT, NEVER, NONE, STR, DictT, Dyn, ListT, TupleT, Var
+from .types import BOOL, INT, NEVER, NONE, STR, DictT, Dyn, ListT, TupleT, Var, size_of
 
 MEMORY: Final = "the run needs more memory than a kernel may use"
 
@@ -33,7 +33,9 @@ def call(f: Function, func: ast.Attribute, value: Value, node: ast.Call) -> Valu
 def _owner(f: Function, value: Value, name: str, node: ast.AST) -> tuple[Any, Value]:
     for kind, known in ((STR, TEXT), (ListT, LISTS), (DictT, DICTS)):
         if isinstance(value.type, Dyn):
-            options = [o for o in value.type.options if (o is kind if not isinstance(kind, type) else isinstance(o, kind))]
+            options = [
+                o for o in value.type.options if (o is kind if not isinstance(kind, type) else isinstance(o, kind))
+            ]
             if options and name in known:
                 return kind, f.only(value, options[0], node, "the value")
         elif value.type is kind or (isinstance(kind, type) and isinstance(value.type, kind)):
@@ -238,7 +240,7 @@ def _sort(f: Function, value: Value, node: ast.Call) -> Value:
 def _reverse(f: Function, value: Value, node: ast.Call) -> Value:
     containers.own(f, value, node, "changes")
     _args(f, node, 0, 0)
-    f.emit(f"cz_reverse({value.c}, {containers.size_of(containers.elem_of(value))});")
+    f.emit(f"cz_reverse({value.c}, {size_of(containers.elem_of(value))});")
     return Value(NONE, "0", None)
 
 
@@ -268,7 +270,8 @@ def _search(f: Function, value: Value, node: ast.Call, first: bool) -> Value:
     f.emit(f"for (; {at} < {value.c}->length; {at}++) {{")
     part = containers.item_at(f, value, at, node)
     if NEVER not in (part.type, item.type):
-        f.emit(f"if ({containers.equal(f, item, part, node)}) {{ {f'{result} = {at}; break;' if first else f'{result}++;'} }}")
+        hit = f"{result} = {at}; break;" if first else f"{result}++;"
+        f.emit(f"if ({containers.equal(f, item, part, node)}) {{ {hit} }}")
     f.emit("}")
     if first:
         f.check(f"{result} < 0", node, "the value is not in the list")

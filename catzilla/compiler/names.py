@@ -13,7 +13,8 @@ MISSING: Final = object()
 BUILTINS: Final = frozenset(
     {
         "abs", "all", "any", "bool", "chr", "dict", "divmod", "enumerate", "float", "int", "len", "list", "max", "min",
-        "ord", "pow", "print", "range", "repr", "reversed", "round", "sorted", "str", "sum", "tuple", "zip", "isinstance",
+        "ord", "pow", "print", "range", "repr", "reversed", "round", "sorted", "str", "sum", "tuple", "zip",
+        "isinstance",
     }
 )  # fmt: skip
 

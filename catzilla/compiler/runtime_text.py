@@ -12,7 +12,7 @@ _WORD: Final = re.compile(r"[A-Za-z_]\w*")
 
 
 @functools.cache
-def ABI() -> str:  # noqa: N802
+def ABI() -> str:
     return (Path(__file__).parent / "runtime" / "catzilla_kernel.h").read_text()
 
 

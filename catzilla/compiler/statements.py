@@ -58,7 +58,9 @@ def _pass(f: Function, node: Any) -> None:
 def _return(f: Function, node: Any) -> None:
     value = Value(NONE, "0") if node.value is None else lower(f, node.value)
     if has_borrowed(value.type):
-        f.refuse(node, "it gives back a list or dict that it was given: the caller would see that it is not the same object")
+        f.refuse(
+            node, "it gives back a list or dict that it was given: the caller would see that it is not the same object"
+        )
     if value.type is NEVER:
         f.deopt(node, "a value that does not exist is returned")
         f.assigned = None

@@ -79,7 +79,9 @@ class Var:
         if one is two:
             return
         if one.borrowed != two.borrowed:
-            raise Refusal("an argument and a container made here meet in one variable: the function could change the argument")
+            raise Refusal(
+                "an argument and a container made here meet in one variable: the function could change the argument"
+            )
         first, second = one._type, two._type
         if one.pinned and two.pinned and not same(first, second):
             raise Refusal(f"containers of {first!r} and of {second!r} meet in one variable")
@@ -239,7 +241,8 @@ def freeze(type_: Type, borrowed: bool) -> Type:
         return ListT(Var(freeze(type_.elem.type, borrowed), True, borrowed))
     if isinstance(type_, DictT):
         return DictT(
-            Var(freeze(type_.key.type, borrowed), True, borrowed), Var(freeze(type_.value.type, borrowed), True, borrowed)
+            Var(freeze(type_.key.type, borrowed), True, borrowed),
+            Var(freeze(type_.value.type, borrowed), True, borrowed),
         )
     if isinstance(type_, TupleT):
         return TupleT(tuple(freeze(item, borrowed) for item in type_.items))

@@ -106,13 +106,16 @@ class Unit:
     def recursive(self) -> bool:
         graph = {function.name: function.calls for function in self.functions.values()}
 
-        def reaches(start: str, name: str, seen: set[str]) -> bool:
-            for callee in graph[name]:
-                if callee == start or (callee not in seen and not seen.add(callee) and reaches(start, callee, seen)):  # type: ignore[func-returns-value]
-                    return True
-            return False
-
-        return any(reaches(name, name, set()) for name in graph)
+        for start in graph:
+            reached: set[str] = set()
+            pending = [start]
+            while pending:
+                new = graph[pending.pop()] - reached
+                reached |= new
+                pending += new
+            if start in reached:
+                return True
+        return False
 
     def result_types(self) -> dict[int, Type]:
         """By tag, what a result may be or hold."""

@@ -65,7 +65,9 @@ class Writer:
         elif kind == 6:
             self.add(depth, f"print({self.any(1)}, {self.any(0)}, sep={self.rng.choice(['None', repr('-')])})")
         elif kind == 7:
-            self.add(depth, f"z = {self.any(1)}" if self.rng.random() < 0.7 else f"n, y = {self.int(1)}, {self.float(1)}")
+            self.add(
+                depth, f"z = {self.any(1)}" if self.rng.random() < 0.7 else f"n, y = {self.int(1)}, {self.float(1)}"
+            )
         elif kind == 8:
             self.add(depth, f"if {self.condition(1)}: return {self.any(1)}")
         elif kind <= 11:
@@ -75,7 +77,10 @@ class Writer:
                 self.add(depth, "else:")
                 self.block(depth + 1, self.rng.randrange(1, 3))
         elif kind == 12:
-            self.loop(depth, f"for k{self.loops} in range({self.rng.randrange(5)}, {self.rng.randrange(8)}, {self.rng.choice([1, 2, -1])}):")
+            self.loop(
+                depth,
+                f"for k{self.loops} in range({self.rng.randrange(5)}, {self.rng.randrange(8)}, {self.rng.choice([1, 2, -1])}):",
+            )
         elif kind == 13:
             self.loop(depth, self.rng.choice([f"for k{self.loops} in xs:", f"for _, k{self.loops} in enumerate(xs):"]))
         elif kind == 14:
@@ -104,10 +109,14 @@ class Writer:
     def int(self, depth: int) -> str:
         rng = self.rng
         if depth == 0 or rng.random() < 0.25:
-            return rng.choice([*self.ints, str(rng.randrange(-3, 9)), str(rng.choice([2**31, 2**53, 2**62])), "len(s)", "len(xs)"])
+            return rng.choice(
+                [*self.ints, str(rng.randrange(-3, 9)), str(rng.choice([2**31, 2**53, 2**62])), "len(s)", "len(xs)"]
+            )
         kind = rng.randrange(9)
         if kind < 4:
-            return f"({self.int(depth - 1)} {rng.choice(['+', '-', '*', '//', '%', '&', '|', '^'])} {self.int(depth - 1)})"
+            return (
+                f"({self.int(depth - 1)} {rng.choice(['+', '-', '*', '//', '%', '&', '|', '^'])} {self.int(depth - 1)})"
+            )
         return [
             f"(-{self.int(depth - 1)})",
             f"abs({self.int(depth - 1)})",
@@ -124,7 +133,9 @@ class Writer:
         if kind < 4:
             right = rng.choice([self.float(depth - 1), self.int(depth - 1)])
             return f"({self.float(depth - 1)} {rng.choice(['+', '-', '*', '/', '//', '%'])} {right})"
-        return [f"(-{self.float(depth - 1)})", f"abs({self.float(depth - 1)})", f"round({self.float(depth - 1)}, 3)"][kind - 4]
+        return [f"(-{self.float(depth - 1)})", f"abs({self.float(depth - 1)})", f"round({self.float(depth - 1)}, 3)"][
+            kind - 4
+        ]
 
     def text(self, depth: int) -> str:
         rng = self.rng

@@ -108,7 +108,9 @@ def test_somebody_elses(folder: Path, f: Any, quick: Toolchain) -> None:
 
 
 @pytest.mark.parametrize("attack", ["link", "file", "open", "dangling"])
-def test_a_directory_that_cannot_be_trusted_is_not_used(attack: str, folder: Path, f: Any, quick: Toolchain, tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_trusted_is_not_used(
+    attack: str, folder: Path, f: Any, quick: Toolchain, tmp_path: Path
+) -> None:
     target = tmp_path / "target"
     if attack == "link":
         target.mkdir(mode=0o700)
@@ -210,7 +212,9 @@ def test_no_compiler(f: Any, monkeypatch: pytest.MonkeyPatch, folder: Path) -> N
         build_for(f, (3,))
 
 
-def test_the_next_compiler_is_tried(f: Any, quick: Toolchain, monkeypatch: pytest.MonkeyPatch, folder: Path, tmp_path: Path) -> None:
+def test_the_next_compiler_is_tried(
+    f: Any, quick: Toolchain, monkeypatch: pytest.MonkeyPatch, folder: Path, tmp_path: Path
+) -> None:
     bad = script(tmp_path / "cc", "exit 1\n")
     monkeypatch.setattr(kernel, "toolchains", lambda: [bad, quick])
     assert build_for(f, (3,)).toolchain is quick
@@ -235,10 +239,10 @@ def test_exit_does_not_wait_for_a_compiler(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(program)
     environment = os.environ | {"CC": slow.command[0], "CATZILLA_CACHE_DIR": str(tmp_path / "cache")}
     started = time.monotonic()
-    done = subprocess.run([sys.executable, tmp_path / "program.py"], env=environment, capture_output=True, text=True, timeout=40)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "program.py"], env=environment, capture_output=True, text=True, timeout=40
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "45\n"
     assert done.stderr == ""
     assert time.monotonic() - started < 30
-
-

@@ -53,7 +53,19 @@ def test_operators(left: str, right: str, toolchain: Toolchain, define: Callable
 
 @pytest.mark.parametrize("kind", ["int", "float", "bool"])
 def test_one_number(kind: str, toolchain: Toolchain, define: Callable[..., Any]) -> None:
-    expressions = ["-a", "+a", "abs(a)", "round(a)", "int(a)", "float(a)", "bool(a)", "str(a)", "repr(a)", "f'{a}'", "f'{a!r}'"]
+    expressions = [
+        "-a",
+        "+a",
+        "abs(a)",
+        "round(a)",
+        "int(a)",
+        "float(a)",
+        "bool(a)",
+        "str(a)",
+        "repr(a)",
+        "f'{a}'",
+        "f'{a!r}'",
+    ]
     expressions += [f"f'{{a:{spec}}}'" for spec in ((".2f", ".0f", "10.3f", "e", ".3e", "+.1f", ",.2f", "%", ".1%", "012.4f") if kind == "float" else ("d", "5d", "<6d", "^7d", "+d", ",", "x", "X", "o", "b", "08d", "_") if kind == "int" else ())]  # fmt: skip
     expressions += [f"round(a, {n})" for n in (0, 1, 2, 5, 17)] + ["a * a", "a == 1", "a != a", "a is None"]
     expressions += [f"math.{name}(a)" for name in ("sqrt", "floor", "ceil", "trunc", "exp", "log", "log2", "log10", "sin", "cos", "tan", "atan", "sinh", "tanh", "asinh", "expm1", "log1p", "erf", "erfc", "fabs", "radians", "degrees", "isnan", "isinf", "isfinite", "acos", "asin", "atanh", "acosh", "cosh")]  # fmt: skip
@@ -70,8 +82,14 @@ def test_floats_read_back(quick: Toolchain, define: Callable[..., Any]) -> None:
     """repr() is the shortest text; two powers of ten around each power of two, and sums that are not round."""
     f = define("def f(a: float):\n    return str(a)\n")
     kernel = build_for(f, (1.0,), quick)
-    values = [sign * 2.0**power * factor for power in range(-1060, 1020, 7) for factor in (1, 1.1, 1 / 3) for sign in (1, -1)]
-    values += [10.0**power for power in range(-300, 300)] + [i / 10 for i in range(200)] + [123456789012345.6, 9007199254740993.0]
+    values = [
+        sign * 2.0**power * factor for power in range(-1060, 1020, 7) for factor in (1, 1.1, 1 / 3) for sign in (1, -1)
+    ]
+    values += (
+        [10.0**power for power in range(-300, 300)]
+        + [i / 10 for i in range(200)]
+        + [123456789012345.6, 9007199254740993.0]
+    )
     hits = sum(check(kernel, f, (value,)) for value in values)
     assert hits > 0.6 * len(values)
 
@@ -95,7 +113,9 @@ def test_one_text(toolchain: Toolchain, define: Callable[..., Any]) -> None:
 
 
 def test_megabyte_of_text(quick: Toolchain, define: Callable[..., Any]) -> None:
-    f = define("def f(s: str):\n    return len(s), s[::-1][:9], s.count('ab'), s.replace('b', 'xyz')[-5:], len(s.split('c'))\n")
+    f = define(
+        "def f(s: str):\n    return len(s), s[::-1][:9], s.count('ab'), s.replace('b', 'xyz')[-5:], len(s.split('c'))\n"
+    )
     kernel = build_for(f, ("",), quick)
     for text in ("abc" * 350_000, "añ日" * 350_000):
         assert check(kernel, f, (text,))
@@ -117,16 +137,28 @@ class MyStr(str):
     pass
 
 
-@pytest.mark.parametrize(("value", "like"), [(MyInt(3), 3), (MyStr("a"), "a"), ([MyInt(1)], [1]), ({MyStr("a"): 1}, {"a": 1})])
+@pytest.mark.parametrize(
+    ("value", "like"), [(MyInt(3), 3), (MyStr("a"), "a"), ([MyInt(1)], [1]), ({MyStr("a"): 1}, {"a": 1})]
+)
 def test_subclasses_are_not_their_base(value: Any, like: Any, quick: Toolchain, define: Callable[..., Any]) -> None:
     f = define("def f(a):\n    return 1 if a else 0\n")
     assert not check(build_for(f, (like,), quick), f, (value,))
 
 
 def test_sums(toolchain: Toolchain, define: Callable[..., Any]) -> None:
-    f = define("def f(xs: list[float]):\n    return sum(xs), sum(xs, 0.5), sum(x * x for x in xs), sum(1 for x in xs if x > 0)\n")
+    f = define(
+        "def f(xs: list[float]):\n    return sum(xs), sum(xs, 0.5), sum(x * x for x in xs), sum(1 for x in xs if x > 0)\n"
+    )
     kernel = build_for(f, ([1.0],), toolchain)
-    for xs in ([], [0.1] * 10, [1e16, 1.0, -1e16], [1e100, 1.0, -1e100], [math.inf, 1.0], [math.inf, -math.inf], [math.nan]):
+    for xs in (
+        [],
+        [0.1] * 10,
+        [1e16, 1.0, -1e16],
+        [1e100, 1.0, -1e100],
+        [math.inf, 1.0],
+        [math.inf, -math.inf],
+        [math.nan],
+    ):
         assert check(kernel, f, (xs,))
     g = define("def g(xs):\n    return sum(xs)\n")
     mixed = build_for(g, ([1, 2.5],), toolchain)

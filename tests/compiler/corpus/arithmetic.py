@@ -1,7 +1,6 @@
 """Arithmetic as tasks do it: money, geometry, statistics, number theory."""
 
 import math
-from typing import Optional
 
 TAX_RATE = 0.19
 FREE_SHIPPING_FROM = 50.0
@@ -65,7 +64,7 @@ def distance(x1: float, y1: float, x2: float, y2: float) -> float:
     return math.sqrt((x2 - x1) ** 2 + (y2 - y1) ** 2)
 
 
-def quadratic(a: float, b: float, c: float) -> Optional[tuple[float, float]]:
+def quadratic(a: float, b: float, c: float) -> tuple[float, float] | None:
     d = b * b - 4 * a * c
     if d < 0:
         return None

@@ -1,7 +1,6 @@
 """Lists, dicts and tuples: what tasks compute over batches of values."""
 
 import math
-from typing import Optional
 
 
 def total(values: list[int]) -> int:
@@ -51,14 +50,14 @@ def argmax(values: list[float]) -> int:
     return best
 
 
-def first_negative(values: list[int]) -> Optional[int]:
+def first_negative(values: list[int]) -> int | None:
     for value in values:
         if value < 0:
             return value
     return None
 
 
-def largest(values: list[int]) -> Optional[int]:
+def largest(values: list[int]) -> int | None:
     best = None
     for value in values:
         if best is None or value > best:
@@ -260,7 +259,7 @@ def chunk_sums(values: list[int], size: int) -> list[int]:
     return [sum(values[i : i + size]) for i in range(0, len(values), size)]
 
 
-def two_sum(values: list[int], target: int) -> Optional[tuple[int, int]]:
+def two_sum(values: list[int], target: int) -> tuple[int, int] | None:
     seen: dict[int, int] = {}
     for i, value in enumerate(values):
         if target - value in seen:

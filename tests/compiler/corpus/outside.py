@@ -123,7 +123,7 @@ def percent_format(a: int, b: int) -> str:
 
 
 def old_format(a: int) -> str:
-    return "{} items".format(a)
+    return f"{a} items"
 
 
 def change_argument(values: list[int]) -> None:

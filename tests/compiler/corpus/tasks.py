@@ -1,7 +1,6 @@
 """Whole tasks: a few decisions, a loop, a message, a dict with the outcome."""
 
 import math
-from typing import Optional
 
 RATES = (0.0, 0.05, 0.12)
 STATUS_OK = "ok"
@@ -94,7 +93,7 @@ def retry_plan(attempts: int) -> list[float]:
     return [min(30.0, 0.5 * 2**n) for n in range(min(attempts, MAX_ATTEMPTS))]
 
 
-def parse_row(line: str) -> Optional[dict]:
+def parse_row(line: str) -> dict | None:
     parts = line.split(";")
     if len(parts) != 3:
         return None
@@ -118,7 +117,7 @@ def to_int_or_zero(text: str) -> int:
         return 0
 
 
-def ratio_or_none(a: float, b: float) -> Optional[float]:
+def ratio_or_none(a: float, b: float) -> float | None:
     try:
         result = a / b
     except ZeroDivisionError:

@@ -1,7 +1,5 @@
 """Strings as tasks handle them: names, messages, identifiers, small parsers."""
 
-from typing import Optional
-
 PREFIX = "user"
 VOWELS = "aeiou"
 
@@ -77,7 +75,7 @@ def mask_email(email: str) -> str:
     return user[0] + "*" * (len(user) - 1) + "@" + domain
 
 
-def domain_of(email: str) -> Optional[str]:
+def domain_of(email: str) -> str | None:
     at = email.find("@")
     if at < 0:
         return None
