@@ -68,7 +68,6 @@ class Compiling:
         if rt is not None:
             rt.stop = 1
 
-
     def stop_all(self) -> None:
         """Whatever still runs was abandoned: it need not go on."""
         for rt in list(self.running.values()):
