@@ -106,7 +106,7 @@ def _function(f: Function, node: ast.Call, function: Any, name: str) -> Value:
     params = tuple(freeze(value.type, borrowed=True) for value in values)
     callee = f.unit.function(function, params, f)
     result = freeze(callee.result, borrowed=False)
-    f.check("rt->depth <= 0", node, "calls are nested deeper than Python may allow")
+    f.check("cz_deep(rt)", node, "calls are nested deeper than Python may allow")
     out = f.raw(_ctype(result), None)
     arguments = "".join(f", {f.coerce(value, param).c}" for value, param in zip(values, callee.params, strict=True))
     status = f.raw("int", "0")

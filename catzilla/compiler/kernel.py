@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from typing import Any, Final
 
 from catzilla.compiling import DEOPT, STOPPED
@@ -36,13 +37,15 @@ class Kernel:
 
     def holds(self) -> bool:
         """Whether every global name still is what it was when the function was compiled."""
-        return all(guard.holds() for guard in self.guards)
+        source = self.unit.entry.source
+        return source.fn.__code__ is source.code and all(guard.holds() for guard in self.guards)
 
     def new_run(self) -> Any:
         """The run-time structure; ``stop`` may be set from any thread."""
         malloc, free = memory()
         depth = min(sys.getrecursionlimit() - DEPTH_MARGIN, MOST_DEPTH) if self._recursive else MOST_DEPTH
-        return ffi_types().new("cz_runtime_t *", {"limit": LIMIT_BYTES, "depth": depth, "malloc": malloc, "free": free})
+        fields = {"limit": LIMIT_BYTES, "depth": depth, "stack_bytes": stack_bytes(), "malloc": malloc, "free": free}
+        return ffi_types().new("cz_runtime_t *", fields)
 
     def arguments(self, values: tuple[Any, ...]) -> tuple[Any, Writer]:
         """Raises Mismatch."""
@@ -81,6 +84,11 @@ class Kernel:
         for pieces, separator, end in printed:
             print(*pieces, sep=separator, end=end)
         return value, None
+
+
+def stack_bytes() -> int:
+    """How much of a thread's C stack nested calls may use: a part of what the thread surely has."""
+    return threading.stack_size() // 4 or 256 * 1024
 
 
 def _entries(entry: Any) -> Any:

@@ -46,6 +46,7 @@ def call(f: Function, name: str, node: ast.Call) -> Value:
         c = {"isnan": f"{x} != {x}", "isfinite": f"cz_finite({x})", "isinf": f"{x} == {x} && !cz_finite({x})"}[name]
         return f.temp(BOOL, c)
     if name == "copysign":
+        f.check(f"{floats[1]} != {floats[1]}", node, "the sign of a NaN is asked for")
         return f.temp(FLOAT, f"cz_copysign({floats[0]}, {floats[1]})")
     f.check(" || ".join(f"!cz_finite({x})" for x in floats), node, f"math.{name}() of a float that is not finite")
     if name in _TO_INT:

@@ -142,6 +142,8 @@ class Unit:
             *body,
             "int cz_kernel(const cz_value_t *args, cz_value_t *result, cz_runtime_t *rt) {\n"
             f"    {result.ctype} out;\n"
+            "    char here;\n"
+            "    rt->stack = &here;\n"
             f"    int status = {entry.name}(rt{arguments}, &out);\n"
             "    if (status) return status;\n"
             f"    *result = {boxed};\n"

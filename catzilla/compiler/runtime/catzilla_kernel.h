@@ -36,12 +36,13 @@ typedef struct cz_print {
     cz_str_t **pieces; cz_str_t *separator; cz_str_t *end;
 } cz_print_t;
 
-/* One run. The host zeroes it, sets limit, depth and the two functions, and frees `blocks`, a list
+/* One run. The host zeroes it, sets limit, depth, stack_bytes and the two functions, and frees `blocks`, a list
  * linked by its first word, once it has read the result. */
 typedef struct {
     volatile signed long long stop; /* set by the host at any time: loops return CZ_STOPPED */
     signed long long why;           /* after CZ_DEOPT: index into the kernel's reasons */
     signed long long depth;         /* calls that may still be nested */
+    char *stack; signed long long stack_bytes; /* where the kernel began (it says so), and how far calls may go from there */
     char *next; char *end;          /* free memory of the newest block */
     void *blocks;
     signed long long used; signed long long limit; /* bytes of blocks */

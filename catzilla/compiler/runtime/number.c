@@ -13,6 +13,11 @@ extern int memcmp(const void *, const void *, unsigned long);
 #define CZ_MIN (-9223372036854775807LL - 1)
 #define CZ_EXACT 9007199254740992LL /* 2^53: ints up to here are floats */
 
+/* Whether a further call may need more of the C stack than it may use; stacks grow down. */
+static inline int cz_deep(cz_runtime_t *rt) {
+    char here;
+    return rt->depth <= 0 || rt->stack - &here > rt->stack_bytes;
+}
 static inline int cz_finite(double x) { return x - x == 0.0; }
 static inline u64 cz_bits(double x) { union { double d; u64 u; } b; b.d = x; return b.u; }
 static inline double cz_copysign(double x, double sign) {
