@@ -1,0 +1,3 @@
+#include "check.h"
+
+void test_workers(void) {}
