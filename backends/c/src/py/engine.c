@@ -160,6 +160,11 @@ static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     cz_timer_open(&engine->timer, &engine->alloc.arenas[CZ_RECORDS]);
     cz_metrics_open(&engine->metrics, &engine->alloc.arenas[CZ_RECORDS], true);
     cz_pool_open(&engine->pool, &engine->alloc.arenas[CZ_CELLS], GC_HEADER + sizeof(Handle), engine);
+    if ((engine->outside = cz_metrics_borrow(&engine->metrics)) == NULL) {
+        PyErr_NoMemory();
+        Py_DECREF(self);
+        return NULL;
+    }
     if ((self->queue = part_new(cz.queue, self)) == NULL || (self->workers = part_new(cz.workers, self)) == NULL ||
         (self->allocator = part_new(cz.allocator, self)) == NULL || (self->metrics = part_new(cz.metrics, self)) == NULL) {
         Py_DECREF(self);
