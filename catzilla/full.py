@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import functools
 import sys
 import threading
 from collections import deque
@@ -105,7 +106,8 @@ class FullLanes:
             while True:
                 lock = _thread.allocate_lock()
                 lock.acquire()
-                self._wait_for_room(full, plan.lane, lock.release)
+                look_again = functools.partial(_release, lock)
+                self._wait_for_room(full, plan.lane, look_again)
                 try:
                     outcome = self._try(plan, args, ext)
                     if not isinstance(outcome, Full):
@@ -113,7 +115,7 @@ class FullLanes:
                     full = outcome
                     lock.acquire()  # interruptible by signals, as every lock of the main thread
                 finally:
-                    self._stop_waiting(full, plan.lane, lock.release)
+                    self._stop_waiting(full, plan.lane, look_again)
         finally:
             if inside:
                 self._resize(-1)
@@ -155,10 +157,7 @@ class FullLanes:
 
     def wake_all(self) -> None:
         for fn in self._blocked.copy():
-            try:
-                fn()
-            except RuntimeError:
-                pass  # a lock that was released in this moment
+            fn()
 
     # -- caller_runs, drop_oldest --------------------------------------------------------------
 
@@ -196,26 +195,23 @@ class FullLanes:
 
     def many(self, plan: Plan, rows: list[tuple[Any, ...]], exts: list[Any] | None) -> list[Handle]:
         """All of them or none; "block" feeds them in as room comes, "drop_oldest" makes the room."""
-        system = self._system
-        capacity = system.config.queue_size
-        policy = system.config.on_full
-        if exts is None or not (system.submitting.counts_memory or plan.owner.options.delay_ms):
-            handles = system.engine.queue.put_many(plan, rows, exts)
-            if handles is not None:
-                return list(handles)
-        if policy == "raise" or (policy == "drop_oldest" and len(rows) > capacity):
-            room = capacity - system.engine.queue.sizes()[plan.lane]
-            if len(rows) > room:
-                self._refuse(Full.LANE, plan, len(rows))
+        config = self._system.config
+        outcome = self._submitting.accept_many(plan, rows, exts)
+        if not isinstance(outcome, Full):
+            return list(outcome)
+        if config.on_full == "raise" or (config.on_full == "drop_oldest" and len(rows) > config.queue_size):
+            self._refuse(outcome, plan, len(rows))
         accepted: list[Handle] = []
-        try:
-            for index, row in enumerate(rows):
-                ext = None if exts is None else exts[index]
-                outcome = self._submitting.accept(plan, row, ext)
-                accepted.append(self.solve(outcome, plan, row, ext) if isinstance(outcome, Full) else outcome)
-        except BaseException:
-            if policy == "raise":
-                for handle in accepted:
-                    handle.withdraw(TaskDropped("the batch that this task belonged to was refused as a whole"))
-            raise
+        for index, row in enumerate(rows):
+            ext = None if exts is None else exts[index]
+            one = self._submitting.accept(plan, row, ext)
+            accepted.append(self.solve(one, plan, row, ext) if isinstance(one, Full) else one)
         return accepted
+
+
+def _release(lock: _thread.LockType) -> None:
+    """Room came and a shutdown too: whoever is second finds it released."""
+    try:
+        lock.release()
+    except RuntimeError:
+        pass

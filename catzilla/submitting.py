@@ -6,13 +6,13 @@ options, keywords, a context to think of, an unknown callable, a full lane, or a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextvars import copy_context
 from time import monotonic_ns
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
-from .errors import ConfigTypeError, SystemClosed
+from .errors import ConfigTypeError, SystemClosed, TaskDropped
 from .ext import Ext
 from .full import Full, FullLanes
 from .interface import Handle
@@ -99,7 +99,6 @@ class Submitting:
     def accept(self, plan: Plan, args: tuple[Any, ...], ext: Ext | None, force: bool = False) -> Handle | Full:
         """Charge the memory pool and queue the task, or say which of the two is full."""
         engine = self._system.engine
-        charge: Charge | None = None
         if self.counts_memory:
             assert ext is not None
             size = call_bytes(args, ext.kwargs)
@@ -107,11 +106,7 @@ class Submitting:
                 engine.allocator.force(CELL_BYTES + size)
             elif not engine.allocator.charge(CELL_BYTES + size):
                 return Full.MEMORY
-            charge = Charge(
-                engine.allocator, self._system.bytes_by_name, plan.owner.name, size, self._full.memory_freed
-            )
-            ext.charge = charge
-            ext.on_settled = self._system.settled
+            self._hold_charge(plan, ext, size)
         delay_ms = plan.owner.options.delay_ms
         due_ns = monotonic_ns() + int(delay_ms * 1e6) if delay_ms else 0
         if due_ns:
@@ -123,6 +118,46 @@ class Submitting:
                 ext.charge = None  # gives it back
             return Full.LANE
         return handle
+
+    def accept_many(self, plan: Plan, rows: list[tuple[Any, ...]], exts: list[Any] | None) -> Sequence[Handle] | Full:
+        """As ``accept``: every row, or none."""
+        engine = self._system.engine
+        if plan.owner.options.delay_ms:
+            return self._accept_delayed(plan, rows, exts)
+        if self.counts_memory:
+            assert exts is not None
+            sizes = [call_bytes(row, None) for row in rows]
+            if not engine.allocator.charge(sum(sizes) + CELL_BYTES * len(rows)):
+                return Full.MEMORY
+            for ext, size in zip(exts, sizes, strict=True):
+                self._hold_charge(plan, ext, size)
+        handles = engine.queue.put_many(plan, rows, exts)
+        if handles is None:
+            for ext in exts or ():
+                ext.charge = None
+            return Full.LANE
+        return handles
+
+    def _accept_delayed(
+        self, plan: Plan, rows: list[tuple[Any, ...]], exts: list[Any] | None
+    ) -> Sequence[Handle] | Full:
+        """One by one, and back again when there is no room for one of them."""
+        if len(rows) > self._system.config.queue_size - self._system.engine.queue.sizes()[plan.lane]:
+            return Full.LANE
+        accepted: list[Handle] = []
+        for index, row in enumerate(rows):
+            handle = self.accept(plan, row, None if exts is None else exts[index])
+            if isinstance(handle, Full):
+                for before in accepted:
+                    before.withdraw(TaskDropped("the batch that this task belonged to was refused as a whole"))
+                return handle
+            accepted.append(handle)
+        return accepted
+
+    def _hold_charge(self, plan: Plan, ext: Ext, size: int) -> None:
+        allocator = self._system.engine.allocator
+        ext.charge = Charge(allocator, self._system.bytes_by_name, plan.owner.name, size, self._full.memory_freed)
+        ext.on_settled = self._system.settled
 
     def _check_open(self) -> None:
         if self._system.closed:

@@ -267,8 +267,8 @@ from catzilla import TaskSystem
 system = TaskSystem(workers=1)
 gate = threading.Event()
 result = system.add_task(gate.wait, 30)
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     result.wait()
 except KeyboardInterrupt:
     print("interrupted")

@@ -81,7 +81,8 @@ class Distributions:
 def distributions(_bare: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Distributions:
     folder = tmp_path / "site"
     folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
+    # Not syspath_prepend: on undo it writes what _bare left into the list that _bare put aside.
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
     return Distributions(folder)
 
 

@@ -1,0 +1,279 @@
+"""@task in all its forms, and what is wrong with a submit is said at the submit."""
+
+from __future__ import annotations
+
+import functools
+import pickle
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from catzilla import TaskSystem
+from catzilla.background_tasks import SystemClosed, TaskPriority, TaskStatus, current_task
+from catzilla.conformance.rig import PATIENCE_S
+from catzilla.task import Task
+
+OpenSystem = Callable[..., TaskSystem]
+
+
+def scale(value: int, factor: int = 2, *, offset: int = 0) -> int:
+    """Multiply and add."""
+    return value * factor + offset
+
+
+# -- forms -------------------------------------------------------------------------------------
+
+
+def test_bare_and_with_options(system: TaskSystem) -> None:
+    @system.task
+    def bare(value: int) -> int:
+        return value + 1
+
+    @system.task(priority=TaskPriority.HIGH, name="renamed")
+    def optioned(value: int) -> int:
+        return value + 2
+
+    @system.task()
+    def empty(value: int) -> int:
+        return value + 3
+
+    assert [task.submit(1).wait(PATIENCE_S) for task in (bare, optioned, empty)] == [2, 3, 4]
+    assert optioned.name == "renamed"
+    assert optioned.options.priority is TaskPriority.HIGH
+
+
+def test_a_call_runs_at_once_and_in_place(system: TaskSystem) -> None:
+    task = system.task(current_task)
+    assert task() is None
+    assert system.stats().submitted == 0
+
+
+def test_it_looks_like_its_function(system: TaskSystem) -> None:
+    task = system.task(scale)
+    assert task.__name__ == "scale"
+    assert task.__doc__ == "Multiply and add."
+    assert task.__wrapped__ is scale
+    assert "scale" in repr(task)
+    assert task(3, offset=1) == 7
+
+
+def test_add_task_takes_functions_and_tasks(system: TaskSystem) -> None:
+    task = system.task(max_retries=1)(scale)
+    assert system.add_task(scale, 2).wait(PATIENCE_S) == 4
+    assert system.add_task(task, 2, 5).wait(PATIENCE_S) == 10
+    assert system.add_task(task, 2, offset=1).wait(PATIENCE_S) == 5
+    assert system.add_task(task, 2, priority=TaskPriority.LOW).priority is TaskPriority.LOW
+
+
+def test_with_options_is_a_copy(system: TaskSystem) -> None:
+    task = system.task(scale)
+    urgent = task.with_options(priority=TaskPriority.CRITICAL, timeout_ms=5_000)
+    assert isinstance(urgent, Task)
+    assert urgent.submit(2).wait(PATIENCE_S) == 4
+    assert (task.options.priority, urgent.options.priority) == (TaskPriority.NORMAL, TaskPriority.CRITICAL)
+    assert (task.options.timeout_ms, urgent.options.timeout_ms) == (None, 5_000)
+
+
+def test_methods(system: TaskSystem) -> None:
+    class Counter:
+        def __init__(self, start: int) -> None:
+            self.value = start
+
+        @system.task
+        def add(self, n: int) -> int:
+            self.value += n
+            return self.value
+
+        @staticmethod
+        @system.task
+        def double(n: int) -> int:
+            return 2 * n
+
+    one, two = Counter(10), Counter(20)
+    assert one.add.submit(1).wait(PATIENCE_S) == 11
+    assert two.add.submit(2).wait(PATIENCE_S) == 22
+    assert one.add(1) == 12
+    assert Counter.double.submit(4).wait(PATIENCE_S) == 8
+    assert system.add_task(one.add, 3).wait(PATIENCE_S) == 15
+    assert [result.wait(PATIENCE_S) for result in system.add_tasks(two.add, [(1,), (1,)])][-1] == 24
+
+
+def test_callables_of_every_kind(system: TaskSystem) -> None:
+    class Adder:
+        def __call__(self, n: int) -> int:
+            return n + 1
+
+        def method(self, n: int) -> int:
+            return n + 2
+
+        @classmethod
+        def of_class(cls, n: int) -> int:
+            return n + 3
+
+        @staticmethod
+        def static(n: int) -> int:
+            return n + 4
+
+    @dataclass
+    class Unhashable:
+        step: int
+
+        def __call__(self, n: int) -> int:
+            return n + self.step
+
+    adder = Adder()
+    callables: list[Callable[[int], Any]] = [
+        adder,
+        adder.method,
+        Adder.of_class,
+        Adder.static,
+        Unhashable(5),
+        functools.partial(scale, factor=7),
+        lambda n: n + 6,
+        str,
+        [0, 1].index,
+        functools.cache(lambda n: n),
+    ]
+    for fn in callables:
+        assert system.add_task(fn, 1).wait(PATIENCE_S) == fn(1), fn
+        assert system.task(fn).submit(1).wait(PATIENCE_S) == fn(1), fn
+
+
+def test_explain_says_why_it_runs_as_it_does(system: TaskSystem) -> None:
+    explained = system.task(compile_to_c=False)(scale).explain()
+    assert "scale" in explained
+    assert "compile_to_c=False" in explained
+    assert system.task(scale).explain()
+
+
+module_system: TaskSystem | None = None
+module_task: Any = None
+
+
+def test_tasks_pickle_by_name(system: TaskSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    def plain(value: int) -> int:
+        return value * 3
+
+    module = sys.modules[__name__]
+    plain.__qualname__, plain.__module__ = "module_task", __name__
+    task = system.task(plain)
+    monkeypatch.setattr(module, "module_task", task)
+    assert pickle.loads(pickle.dumps(task)) is task
+
+
+# -- mistakes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("thing", [None, 3, "print", [], object()])
+def test_what_is_not_callable_is_refused(system: TaskSystem, thing: Any) -> None:
+    decorate = system.task() if thing is None else system.task  # task(None) is task(): the function comes later
+    for submit in (system.add_task, decorate, lambda fn: system.add_tasks(fn, [()])):
+        with pytest.raises(TypeError, match="callable"):
+            submit(thing)
+    assert system.stats().submitted == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [((), {}), ((1, 2, 3), {}), ((1,), {"value": 1}), ((1,), {"unknown": 1}), ((), {"factor": 1})],
+    ids=str,
+)
+def test_a_wrong_call_is_an_error_at_the_submit(
+    system: TaskSystem, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    for submit in (functools.partial(system.add_task, scale), system.task(scale).submit):
+        with pytest.raises(TypeError, match="scale"):
+            submit(*args, **kwargs)
+    assert system.stats().submitted == 0
+
+
+def test_a_missing_keyword_only_argument_is_an_error_at_the_submit(system: TaskSystem) -> None:
+    def needs(*, key: int) -> int:
+        return key
+
+    with pytest.raises(TypeError, match="key"):
+        system.add_task(needs)
+    assert system.add_task(needs, key=1).wait(PATIENCE_S) == 1
+
+
+def test_arguments_of_any_number(system: TaskSystem) -> None:
+    def collect(first: int, *rest: int, **named: int) -> tuple[Any, ...]:
+        return first, rest, named
+
+    assert system.add_task(collect, 1).wait(PATIENCE_S) == (1, (), {})
+    assert system.add_task(collect, 1, 2, 3, a=4).wait(PATIENCE_S) == (1, (2, 3), {"a": 4})
+    with pytest.raises(TypeError, match="collect"):
+        system.add_task(collect)
+
+
+def test_a_callable_without_a_signature_fails_in_the_worker(system: TaskSystem) -> None:
+    result = system.add_task(int, 1, 2, 3)
+    assert isinstance(result.exception(PATIENCE_S), TypeError)
+    assert result.status is TaskStatus.FAILED
+
+
+def test_a_keyword_that_could_be_meant_either_way_is_an_error(system: TaskSystem) -> None:
+    def job(name: str = "nobody", priority: int = 0) -> tuple[str, int]:
+        return name, priority
+
+    def anything(**kwargs: Any) -> dict[str, Any]:
+        return kwargs
+
+    for fn in (job, anything):
+        for keyword in ({"name": "x"}, {"priority": 1}):
+            with pytest.raises(TypeError, match="with_options"):
+                system.add_task(fn, **keyword)
+    assert system.stats().submitted == 0
+    # What the error names works
+    assert system.task(job).with_options(name="task").submit(name="x", priority=3).wait(PATIENCE_S) == ("x", 3)
+    assert system.task(anything).submit(timeout_ms=1).wait(PATIENCE_S) == {"timeout_ms": 1}
+    # And other options are no conflict
+    assert system.add_task(job, max_retries=1).wait(PATIENCE_S) == ("nobody", 0)
+
+
+def test_an_unknown_option_of_the_decorator_is_an_error(system: TaskSystem) -> None:
+    with pytest.raises(TypeError, match="retries"):
+        system.task(retries=3)
+    with pytest.raises(TypeError, match="retries"):
+        system.task(scale).with_options(retries=3)
+
+
+def test_a_task_of_a_task_is_an_error(system: TaskSystem) -> None:
+    task = system.task(scale)
+    with pytest.raises(TypeError, match="with_options"):
+        system.task(task)
+
+
+def test_a_wrong_decorator_order_is_explained(system: TaskSystem) -> None:
+    with pytest.raises(TypeError, match="above"):
+        system.task(staticmethod(scale))
+
+
+def test_a_closed_system_refuses_by_every_way(open_system: OpenSystem) -> None:
+    system = open_system()
+    task = system.task(scale)
+    system.shutdown(timeout=PATIENCE_S)
+    for submit in (lambda: system.add_task(scale, 1), lambda: task.submit(1), lambda: system.add_tasks(scale, [(1,)])):
+        with pytest.raises(SystemClosed):
+            submit()
+
+
+def test_a_function_that_was_submitted_can_be_freed(system: TaskSystem) -> None:
+    import gc
+    import weakref
+
+    watches = []
+    for n in range(50):
+
+        def local(value: int, n: int = n) -> int:
+            return value + n
+
+        assert system.add_task(local, 1).wait(PATIENCE_S) == 1 + n
+        watches.append(weakref.ref(local))
+        del local
+    system.add_task(int).wait(PATIENCE_S)
+    gc.collect()
+    assert not any(watch() for watch in watches)
