@@ -32,9 +32,11 @@ def _follow(handle: Any, fn: Callable[..., Any], on_success: bool) -> Any:
     plan = system.plan_for(fn, options)
     ext = system.context_ext()
     ext.promise = True
+    ext.follows = handle
     promise: Any = system.engine.queue.promise(plan, ext)
 
     def go_on(done: Any) -> None:
+        ext.follows = None
         state = done.state()
         if (state == COMPLETED) == on_success:
             value = done.outcome() if on_success else done.error()

@@ -20,6 +20,7 @@ class Ext:
         "context",
         "coroutine",
         "created_ns",
+        "follows",
         "kwargs",
         "on_settled",
         "promise",
@@ -33,6 +34,7 @@ class Ext:
         self.kwargs = kwargs
         self.on_settled: Callable[[Handle], None] | None = None
         self.promise = False  # a continuation whose first task has not ended
+        self.follows: Handle | None = None  # that task
         self.task_id: str | None = None
         self.retries = 0
         self.attempt: Attempt | None = None  # of a deadline, while it runs

@@ -9,6 +9,7 @@ import weakref
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
+from . import last_resort
 from .errors import TaskAbandoned, TaskCancelled, TaskLostInFork
 from .interface import CANCELLED, DELAYED, RETRYING, Handle
 
@@ -158,6 +159,9 @@ def _at_exit() -> None:
         if system.closed and not system.unfinished():
             continue
         try:
+            if not last_resort.threads_can_start():
+                system.supervisor.quiet = True
+                last_resort.run_ready(system, system.config.shutdown_timeout)
             report = shutdown(system, None, cancel_pending=False)
         except KeyboardInterrupt:
             continue

@@ -31,6 +31,7 @@ class Supervisor:
         self._next_ns = 0
         self._thread_id = 0
         self.started = False
+        self.quiet = False  # at exit: it is known that no thread can be started
         self.ended = _thread.allocate_lock()
 
     def wake(self) -> None:
@@ -66,16 +67,19 @@ class Supervisor:
         self._next_ns = sys.maxsize
         try:
             _thread.start_new_thread(self._start_thread, ())
-        except RuntimeError as error:  # "can't start new thread": the next wake tries again
-            self.started = False
-            logger.error("the supervisor thread could not be started (%s); trying again with the next task", error)
+        except RuntimeError as error:
+            self._not_started(error)
 
     def _start_thread(self) -> None:
         name = f"{self._system.threads.name_prefix}-supervisor"
         try:
             threading.Thread(target=self._main, name=name, daemon=True).start()
         except RuntimeError as error:
-            self.started = False
+            self._not_started(error)
+
+    def _not_started(self, error: RuntimeError) -> None:  # "can't start new thread": the next wake tries again
+        self.started = False
+        if not self.quiet and not sys.is_finalizing():
             logger.error("the supervisor thread could not be started (%s); trying again with the next task", error)
 
     def on_own_thread(self) -> bool:

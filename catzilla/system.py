@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from .config import SystemOptions
+    from .signatures import AddTask
     from .stats import SystemStats
 
 JOIN_S: Final = 0.2  # an idle worker is gone in microseconds; one in an abandoned task is not waited for
@@ -69,7 +70,7 @@ class TaskSystem:
     as a context manager (``with`` or ``async with``), or call ``shutdown``; interpreter exit drains it.
     """
 
-    add_task: Callable[..., Any]
+    add_task: AddTask
     """``add_task(fn_or_task, /, *args, **options_and_kwargs) -> TaskResult``: the backend's own callable."""
 
     def __init__(self, *, config: SystemConfig | None = None, **options: Unpack[SystemOptions]) -> None:
@@ -104,7 +105,7 @@ class TaskSystem:
         self.reserve_made = False  # with the first thread
         self.submitting = Submitting(self)
         queue = self.engine.queue
-        self.add_task = queue.submitter(self.submitting.native, self.submitting.add_task)
+        self.add_task = cast("AddTask", queue.submitter(self.submitting.native, self.submitting.add_task))
         self.submit_task = queue.submitter(self.submitting.native, self.submitting.submit_task)
         for task in list(self._tasks):
             task.bind(self)

@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
+from . import lifecycle
 from .errors import TaskInterrupted, WaitLimit
 from .ext import Ext
 from .interface import COMPLETED, DELAYED, PENDING, RETRYING, Handle
@@ -27,6 +28,7 @@ MOST_HELPERS: Final = 4_096
 LONGEST_S: Final = 100 * 365 * 86_400  # a longer timeout is none (and inf cannot be an int)
 IDLE_HELPER_S: Final = 1.0
 _PAUSED_NS: Final = 20_000_000
+_HANDOVER_NS: Final = 1_000_000
 
 
 class _Depth(threading.local):
@@ -49,9 +51,9 @@ class Waiting:
         if handle.state() >= COMPLETED or timeout_ns == 0:
             return handle.wait_ns(0)
         self._check_loop()
-        if self._system.engine.workers.current() is None:
-            return handle.wait_ns(timeout_ns)
-        return self._wait_inside(handle, timeout_ns)
+        if not any(system.engine.workers.current() for system in lifecycle.started_systems()):
+            return handle.wait_ns(timeout_ns)  # also a task of another system counts: its workers may wait for ours
+        return self.wait_inside(handle, timeout_ns)
 
     def _check_loop(self) -> None:
         """Blocking an event loop's thread is a mistake; on the system's own loop it is a deadlock."""
@@ -77,12 +79,20 @@ class Waiting:
             level += 1
         warnings.warn(message, RuntimeWarning, stacklevel=level)  # at the first line that is not ours
 
-    def _wait_inside(self, handle: Handle, timeout_ns: int) -> bool:
+    def wait_inside(self, handle: Handle, timeout_ns: int) -> bool:
         end_ns = None if timeout_ns < 0 else monotonic_ns() + timeout_ns
         while handle.state() < COMPLETED:
             state = handle.state()
             if state not in (PENDING, DELAYED, RETRYING):
                 break
+            first = None if handle.ext is None else handle.ext.follows
+            if first is not None:  # nobody can run it before the task that it follows has ended
+                left_ns = -1 if end_ns is None else max(0, end_ns - monotonic_ns())
+                if not first.plan.owner.system.waiting.wait_inside(first, left_ns):
+                    return False
+                if handle.ext.follows is first:
+                    handle.wait_ns(_HANDOVER_NS)  # the settling thread is about to queue it
+                continue
             if handle.plan.lane in self._system.paused_lanes():
                 left_ns = _PAUSED_NS if end_ns is None else min(_PAUSED_NS, end_ns - monotonic_ns())
                 if left_ns <= 0:
@@ -100,7 +110,8 @@ class Waiting:
         return handle.plan.runner is None and self._depth.inline < INLINE_DEPTH
 
     def _run_inline(self, handle: Handle) -> None:
-        outer = self._system.engine.workers.current()
+        running = (system.engine.workers.current() for system in lifecycle.started_systems())
+        outer = next((task for task in running if task is not None), None)
         ext: Ext | None = None if outer is None else outer.ext
         attempt = None if ext is None else ext.attempt
         self._depth.inline += 1

@@ -118,6 +118,7 @@ class Life:
             assert self.result.wait(0) is self.value
             assert self.result.exception() is None
         else:
+            assert self.last is not None
             kind = {S.FAILED: Planned, S.CANCELLED: TaskCancelled, S.TIMED_OUT: TaskTimeout}[self.last]
             with pytest.raises(kind) as caught:
                 self.result.wait(0)
@@ -323,8 +324,8 @@ class LifeTests(BackendSuite):
 
     @pytest.mark.timeout(300)
     def test_the_life_of_a_task(self, backend: Backend) -> None:
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
-            lambda: TaskLife(backend),
+        run_state_machine_as_test(
+            lambda: TaskLife(backend),  # type: ignore[arg-type]  # any maker of one will do
             settings=settings(
                 max_examples=self.examples,
                 stateful_step_count=self.steps,

@@ -1,0 +1,127 @@
+"""More workers while tasks block, none for tasks that compute, fewer when there is nothing to do."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from catzilla import TaskSystem
+from catzilla.conformance.rig import PATIENCE_S, eventually
+
+OpenSystem = Callable[..., TaskSystem]
+
+
+def spin(seconds: float) -> None:
+    """Compute in Python for so much of this thread's own CPU time."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+def test_blocked_workers_get_help(open_system: OpenSystem) -> None:
+    # Given 200 tasks of 100 ms sleep on two workers: 10 s if nothing were done
+    system = open_system(workers=2, min_workers=2, max_workers=32, enable_auto_scaling=True)
+    started = time.monotonic()
+    system.add_tasks(time.sleep, [(0.1,)] * 200).wait(PATIENCE_S)
+    # Then it is over in less than 2 s
+    assert time.monotonic() - started < 2
+    stats = system.stats()
+    assert 2 < stats.total_workers <= 32
+    assert stats.workers_added == stats.total_workers - 2
+
+
+def test_it_goes_back_to_the_minimum(open_system: OpenSystem) -> None:
+    system = open_system(workers=2, min_workers=2, max_workers=16, enable_auto_scaling=True)
+    system.add_tasks(time.sleep, [(0.1,)] * 100).wait(PATIENCE_S)
+    grown = system.stats().total_workers
+    assert grown > 2
+    # When there is nothing to do for 10 s, then nothing is left of the growth
+    end = time.monotonic() + 10
+    while system.stats().total_workers > 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    stats = system.stats()
+    assert stats.total_workers == 2
+    assert stats.workers_removed == stats.workers_added
+
+
+def test_it_never_goes_beyond_the_maximum(open_system: OpenSystem) -> None:
+    system = open_system(workers=1, min_workers=1, max_workers=3, enable_auto_scaling=True)
+    running = most = 0
+    lock = threading.Lock()
+
+    def work() -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.05)
+        with lock:
+            running -= 1
+
+    system.add_tasks(work, [()] * 40).wait(PATIENCE_S)
+    assert most == 3
+    assert system.stats().total_workers <= 3
+
+
+@pytest.mark.skipif(not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="threads compute at once without a GIL")
+def test_computing_workers_get_none(open_system: OpenSystem) -> None:
+    system = open_system(workers=2, min_workers=2, max_workers=32, enable_auto_scaling=True)
+    system.add_tasks(spin, [(0.02,)] * 60).wait(PATIENCE_S)
+    assert system.stats().workers_added == 0
+
+
+def test_without_autoscaling_the_count_stays(open_system: OpenSystem) -> None:
+    system = open_system(workers=2, enable_auto_scaling=False)
+    batch = system.add_tasks(time.sleep, [(0.05,)] * 20)
+    time.sleep(0.3)
+    assert system.stats().total_workers == 2
+    batch.wait(PATIENCE_S)
+
+
+def test_decisions_are_logged(open_system: OpenSystem, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger="catzilla"):
+        system = open_system(workers=1, min_workers=1, max_workers=8, enable_auto_scaling=True)
+        system.add_tasks(time.sleep, [(0.1,)] * 20).wait(PATIENCE_S)
+    assert any("workers" in record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG)
+
+
+def test_a_retired_worker_finishes_its_task(open_system: OpenSystem) -> None:
+    system = open_system(workers=1, min_workers=1, max_workers=4, enable_auto_scaling=True)
+    gate = threading.Event()
+    long = [system.add_task(gate.wait, PATIENCE_S) for _ in range(4)]
+    eventually(lambda: len(system.running()) == 4, "it grew")
+    gate.set()
+    assert [task.wait(PATIENCE_S) for task in long] == [True] * 4
+    assert system.add_task(int, "1").wait(PATIENCE_S) == 1
+
+
+def test_an_idle_system_hardly_wakes(open_system: OpenSystem) -> None:
+    # Given a system that has worked, and now has nothing to do
+    system = open_system(workers=4, enable_auto_scaling=True)
+    system.add_tasks(int, [()] * 100).wait(PATIENCE_S)
+    time.sleep(0.5)
+    switches_before, cpu_before = voluntary_switches(), time.process_time()
+    time.sleep(3)
+    # Then its threads wake fewer than twice a second in all, and it uses hardly any time
+    assert voluntary_switches() - switches_before < 6 + 2  # the test's own sleep is one or two
+    assert time.process_time() - cpu_before < 0.1
+
+
+def voluntary_switches() -> int:
+    """How often any thread that looks like the system's has gone to sleep."""
+    total = 0
+    for thread in threading.enumerate():
+        if not thread.name.startswith("catzilla"):
+            continue
+        try:
+            with open(f"/proc/self/task/{thread.native_id}/status") as status:
+                lines = [line for line in status if line.startswith("voluntary_ctxt_switches")]
+        except FileNotFoundError:  # it ended meanwhile
+            continue
+        total += int(lines[0].split()[1])
+    return total
