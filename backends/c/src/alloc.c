@@ -122,7 +122,10 @@ void cz_alloc_close(cz_alloc_t *alloc)
 
 static _Atomic int64_t failing = -1;
 
-void cz_alloc_fail_after(int64_t n) { failing = n; }
+void cz_alloc_fail_after(int64_t n)
+{
+    failing = n;
+}
 
 static bool may_fail(void)
 {
@@ -233,4 +236,7 @@ bool cz_alloc_charge(cz_alloc_t *alloc, int64_t bytes)
     return true;
 }
 
-void cz_alloc_force(cz_alloc_t *alloc, int64_t bytes) { note_peak(alloc, cz_count_add(&alloc->charged_bytes, bytes)); }
+void cz_alloc_force(cz_alloc_t *alloc, int64_t bytes)
+{
+    note_peak(alloc, cz_count_add(&alloc->charged_bytes, bytes));
+}

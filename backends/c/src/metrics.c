@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-const char *const cz_counter_names[CZ_COUNTERS] = {"submitted", "completed", "failed",   "cancelled",
-                                                   "timed_out", "retried",   "dropped",  "rejected",
-                                                   "native_executions", "deopts", "steals"};
+const char *const cz_counter_names[CZ_COUNTERS] = {"submitted",         "completed", "failed",  "cancelled",
+                                                   "timed_out",         "retried",   "dropped", "rejected",
+                                                   "native_executions", "deopts",    "steals"};
 
 void cz_metrics_open(cz_metrics_t *metrics, cz_arena_t *arena, bool exclusive)
 {

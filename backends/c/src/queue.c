@@ -85,9 +85,15 @@ bool cz_queue_admit(cz_queue_t *queue, unsigned lane, int64_t n, bool force)
     return true;
 }
 
-void cz_queue_readmit(cz_queue_t *queue, unsigned lane, int64_t n) { count(queue, &queue->lanes[lane].size, -n); }
+void cz_queue_readmit(cz_queue_t *queue, unsigned lane, int64_t n)
+{
+    count(queue, &queue->lanes[lane].size, -n);
+}
 
-void cz_queue_hold(cz_queue_t *queue, unsigned lane) { count(queue, &queue->lanes[lane].held, 1); }
+void cz_queue_hold(cz_queue_t *queue, unsigned lane)
+{
+    count(queue, &queue->lanes[lane].held, 1);
+}
 
 void cz_queue_push(cz_queue_t *queue, unsigned lane, cz_cell_t *first, cz_cell_t *last)
 {

@@ -18,8 +18,8 @@ int cz_wait_word(_Atomic uint32_t *word, uint32_t value, int64_t until_ns)
 {
     struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
     /* FUTEX_WAIT_BITSET: its time is a point of CLOCK_MONOTONIC, and an interrupted wait keeps it. */
-    long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, value,
-                          until_ns < 0 ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
+    long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, value, until_ns < 0 ? NULL : &until,
+                          NULL, FUTEX_BITSET_MATCH_ANY);
     return result == 0 ? 0 : errno;
 }
 

@@ -13,7 +13,10 @@ typedef struct {
     _Atomic int runs;
 } item_t;
 
-static item_t *item_of(cz_cell_t *cell) { return (item_t *)((char *)cell - offsetof(item_t, cell)); }
+static item_t *item_of(cz_cell_t *cell)
+{
+    return (item_t *)((char *)cell - offsetof(item_t, cell));
+}
 
 static void init(item_t *item, unsigned lane, int producer, int number)
 {

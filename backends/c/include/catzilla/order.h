@@ -44,10 +44,10 @@ static inline uint32_t cz_word_set(_Atomic uint32_t *word, uint32_t flag)
 /* -- inboxes: push-lists that are taken whole ------------------------------------------------- */
 
 /* release: publishes the pushed nodes' fields; pairs with the acquire in cz_list_take. */
-#define cz_list_push(list, first, last)                                                                               \
-    do {                                                                                                              \
-        (last)->next = atomic_load_explicit(list, memory_order_relaxed);                                              \
-    } while (!atomic_compare_exchange_weak_explicit(list, &(last)->next, first, memory_order_release,                 \
+#define cz_list_push(list, first, last)                                                                                \
+    do {                                                                                                               \
+        (last)->next = atomic_load_explicit(list, memory_order_relaxed);                                               \
+    } while (!atomic_compare_exchange_weak_explicit(list, &(last)->next, first, memory_order_release,                  \
                                                     memory_order_relaxed))
 #define cz_list_take(list) atomic_exchange_explicit(list, NULL, memory_order_acquire)
 /* A hint: whoever must not miss a node has made a cz_fence first. */
@@ -122,7 +122,10 @@ static inline void cz_fence(void)
     atomic_exchange_explicit(&word, 0, memory_order_seq_cst);
 }
 #else
-static inline void cz_fence(void) { atomic_thread_fence(memory_order_seq_cst); }
+static inline void cz_fence(void)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+}
 #endif
 
 /* A seat's call word. acq_rel: what the caller queued is seen by whoever is called. */

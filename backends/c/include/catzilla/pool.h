@@ -29,7 +29,7 @@ typedef struct cz_pool {
     cz_arena_t *arena;
     void *owner;
     size_t cell_bytes;
-    cz_slab_t *slab; /* cells come from this one */
+    cz_slab_t *slab;  /* cells come from this one */
     cz_slab_t *roomy; /* others with room */
     cz_slab_t *spare; /* an empty one, against giving back and getting again */
     int64_t live;

@@ -48,7 +48,7 @@ bool cz_queue_claim(cz_queue_t *queue, cz_cell_t *cell, uint32_t state, uint32_t
 
 /* RUNNING or a promise -> waiting: state is PENDING (due_ns 0), DELAYED or RETRYING. What to do with it: */
 typedef enum {
-    CZ_REFUSED, /* it was settled meanwhile */
+    CZ_REFUSED,  /* it was settled meanwhile */
     CZ_IN_PLACE, /* it lies in its lane still and lives again there */
     CZ_TO_PUSH,  /* push it, with a reference */
     CZ_TO_HOLD   /* give it to the timer, with a reference */

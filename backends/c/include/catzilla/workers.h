@@ -17,15 +17,15 @@ enum { CZ_CALL_NONE, CZ_CALL_LISTENS, CZ_CALL_SLEEPS, CZ_CALL_CALLED };
 
 typedef struct cz_seat {
     _Alignas(64) _Atomic uint32_t call;
-    int32_t slot; /* 0 and up: a worker; below: a reserve */
+    int32_t slot;                  /* 0 and up: a worker; below: a reserve */
     struct cz_seat *above, *below; /* among the idle */
     struct cz_seat *next;          /* among all */
     cz_tally_t *tally;
-    bool parked;  /* among the idle */
-    bool started; /* a thread serves it, or was asked for */
-    bool called;  /* its thread was started for a task, not just to be there in time */
-    bool retired; /* there are fewer slots now */
-    bool lost;    /* its thread is stuck, another seat has the slot */
+    bool parked;   /* among the idle */
+    bool started;  /* a thread serves it, or was asked for */
+    bool called;   /* its thread was started for a task, not just to be there in time */
+    bool retired;  /* there are fewer slots now */
+    bool lost;     /* its thread is stuck, another seat has the slot */
     bool keeps_up; /* its last sleep was short: it is worth listening a while */
     int64_t busy_ns;
     int64_t busy_since_ns; /* 0: idle */
@@ -71,12 +71,15 @@ bool cz_gate_unpark(cz_gate_t *gate, cz_seat_t *seat);
 cz_seat_t *cz_gate_take(cz_gate_t *gate, cz_idle_t *idle); /* the top one; NULL: nobody is idle */
 
 /* To be followed by cz_gate_park and, unless there is work after all, cz_seat_sleep. */
-static inline void cz_seat_listen(cz_seat_t *seat) { cz_call_swap(&seat->call, CZ_CALL_LISTENS); }
+static inline void cz_seat_listen(cz_seat_t *seat)
+{
+    cz_call_swap(&seat->call, CZ_CALL_LISTENS);
+}
 void cz_seat_sleep(cz_gate_t *gate, cz_seat_t *seat, int64_t spin_ns);
 void cz_seat_call(cz_seat_t *seat);
 
 /* Sleep while the word has this value: until woken, interrupted, or the time has come (negative: never). */
 int cz_wait_word(_Atomic uint32_t *word, uint32_t value, int64_t until_ns); /* 0, or an errno */
-void cz_wake_word(_Atomic uint32_t *word);                                   /* everybody */
+void cz_wake_word(_Atomic uint32_t *word);                                  /* everybody */
 
 #endif

@@ -1,7 +1,10 @@
 /* interface.Allocator. */
 #include "native.h"
 
-static inline Engine *engine_self(PyObject *self) { return ((Part *)self)->engine; }
+static inline Engine *engine_self(PyObject *self)
+{
+    return ((Part *)self)->engine;
+}
 
 static PyObject *allocator_charge(PyObject *self, PyObject *size)
 {
@@ -36,7 +39,7 @@ static PyObject *allocator_stats(PyObject *self, PyObject *Py_UNUSED(unused))
     PyObject *arenas = PyDict_New();
     for (unsigned class = 0; arenas != NULL && class < CZ_ARENAS; class ++) {
         cz_usage_t usage;
-        cz_alloc_usage(&engine->alloc, (cz_class_t)class, &usage);
+        cz_alloc_usage(&engine->alloc, (cz_class_t) class, &usage);
         if (class == CZ_CELLS)
             usage.allocated_bytes += engine->pool.live * (int64_t)engine->pool.cell_bytes;
         allocated += usage.allocated_bytes;
@@ -49,9 +52,8 @@ static PyObject *allocator_stats(PyObject *self, PyObject *Py_UNUSED(unused))
     if (arenas == NULL)
         return NULL;
     return Py_BuildValue("{sLsLsLsLsN}", "allocated_bytes", (long long)allocated, "active_bytes", (long long)active,
-                         "charged_bytes", (long long)cz_count_read(&engine->alloc.charged_bytes),
-                         "charged_peak_bytes", (long long)cz_count_read(&engine->alloc.charged_peak_bytes), "arenas",
-                         arenas);
+                         "charged_bytes", (long long)cz_count_read(&engine->alloc.charged_bytes), "charged_peak_bytes",
+                         (long long)cz_count_read(&engine->alloc.charged_peak_bytes), "arenas", arenas);
 }
 
 static PyObject *get_name(PyObject *self, void *Py_UNUSED(unused))
@@ -79,8 +81,8 @@ static PyGetSetDef allocator_getset[] = {
 };
 
 static PyType_Slot allocator_slots[] = {
-    {Py_tp_traverse, part_traverse},      {Py_tp_clear, part_clear},          {Py_tp_dealloc, part_dealloc},
-    {Py_tp_methods, allocator_methods},   {Py_tp_getset, allocator_getset},   {0, NULL},
+    {Py_tp_traverse, part_traverse},    {Py_tp_clear, part_clear},        {Py_tp_dealloc, part_dealloc},
+    {Py_tp_methods, allocator_methods}, {Py_tp_getset, allocator_getset}, {0, NULL},
 };
 
 PyType_Spec allocator_spec = {

@@ -2,8 +2,7 @@
 #include "native.h"
 
 typedef struct {
-    PyObject_HEAD
-    Engine *engine;
+    PyObject_HEAD Engine *engine;
     PyObject *queue, *workers, *allocator, *metrics;
 } EngineObject;
 
@@ -79,7 +78,10 @@ int part_traverse(PyObject *self, visitproc visit, void *arg)
     return 0;
 }
 
-int part_clear(PyObject *Py_UNUSED(self)) { return 0; } /* the Engine lets its parts go; they keep it to their end */
+int part_clear(PyObject *Py_UNUSED(self))
+{
+    return 0;
+} /* the Engine lets its parts go; they keep it to their end */
 
 void part_dealloc(PyObject *self)
 {
@@ -110,9 +112,12 @@ static int read_config(Engine *engine, PyObject *config)
         const char *name;
         PyObject **into;
     } const calls[] = {
-        {"spawn", &engine->spawn},         {"wake", &engine->wake},
-        {"make_ext", &engine->make_ext},   {"critical_waiting", &engine->critical_waiting},
-        {"unretrieved", &engine->unretrieved}, {"fault", &engine->fault},
+        {"spawn", &engine->spawn},
+        {"wake", &engine->wake},
+        {"make_ext", &engine->make_ext},
+        {"critical_waiting", &engine->critical_waiting},
+        {"unretrieved", &engine->unretrieved},
+        {"fault", &engine->fault},
     };
     engine->config = Py_NewRef(config);
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
@@ -166,7 +171,8 @@ static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
         return NULL;
     }
     if ((self->queue = part_new(cz.queue, self)) == NULL || (self->workers = part_new(cz.workers, self)) == NULL ||
-        (self->allocator = part_new(cz.allocator, self)) == NULL || (self->metrics = part_new(cz.metrics, self)) == NULL) {
+        (self->allocator = part_new(cz.allocator, self)) == NULL ||
+        (self->metrics = part_new(cz.metrics, self)) == NULL) {
         Py_DECREF(self);
         return NULL;
     }
@@ -257,7 +263,8 @@ static int lose_running(cz_seat_t *seat, PyObject *error, PyObject *lost)
         if (handle == NULL || (cz_word_load(&handle->cell.word) & CZ_STATE) != CZ_RUNNING)
             continue;
         Py_INCREF(handle);
-        int result = handle_fail(handle, CZ_CANCELLED, Py_NewRef(error), 0, NULL) ? PyList_Append(lost, (PyObject *)handle) : 0;
+        int result =
+            handle_fail(handle, CZ_CANCELLED, Py_NewRef(error), 0, NULL) ? PyList_Append(lost, (PyObject *)handle) : 0;
         Py_DECREF(handle);
         if (result < 0)
             return -1;
@@ -303,8 +310,12 @@ static PyMemberDef engine_members[] = {
 };
 
 static PyType_Slot engine_slots[] = {
-    {Py_tp_new, engine_new},           {Py_tp_traverse, engine_traverse}, {Py_tp_clear, engine_clear},
-    {Py_tp_dealloc, engine_dealloc},   {Py_tp_methods, engine_methods},   {Py_tp_members, engine_members},
+    {Py_tp_new, engine_new},
+    {Py_tp_traverse, engine_traverse},
+    {Py_tp_clear, engine_clear},
+    {Py_tp_dealloc, engine_dealloc},
+    {Py_tp_methods, engine_methods},
+    {Py_tp_members, engine_members},
     {0, NULL},
 };
 

@@ -7,7 +7,10 @@
 
 /* -- ext and More ------------------------------------------------------------------------------ */
 
-More *handle_more_if(Handle *handle) { return handle->more & 1 ? (More *)(handle->more & ~(uintptr_t)1) : NULL; }
+More *handle_more_if(Handle *handle)
+{
+    return handle->more & 1 ? (More *)(handle->more & ~(uintptr_t)1) : NULL;
+}
 
 PyObject *handle_ext(Handle *handle)
 {
@@ -112,7 +115,10 @@ static int handle_clear(PyObject *self)
     return 0;
 }
 
-static void handle_finalize(PyObject *self) { report_unretrieved((Handle *)self); }
+static void handle_finalize(PyObject *self)
+{
+    report_unretrieved((Handle *)self);
+}
 
 void engine_released(Engine *engine)
 {
@@ -149,7 +155,7 @@ static void handle_dealloc(PyObject *self)
     if (PyObject_GC_IsTracked(self)) {
         PyObject_GC_UnTrack(self);
         Py_TRASHCAN_BEGIN(self, handle_dealloc) /* results that are results of results … */
-        handle_free((Handle *)self);
+            handle_free((Handle *)self);
         Py_DECREF(type);
         Py_TRASHCAN_END
     } else {
@@ -415,7 +421,10 @@ static PyObject *handle_value_or_none(PyObject *self, PyObject *Py_UNUSED(unused
 PyObject *handle_wait_ns(PyObject *self, PyObject *timeout);
 PyObject *handle_wait(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
 
-static PyObject *get_plan(PyObject *self, void *Py_UNUSED(unused)) { return Py_NewRef(((Handle *)self)->view->plan); }
+static PyObject *get_plan(PyObject *self, void *Py_UNUSED(unused))
+{
+    return Py_NewRef(((Handle *)self)->view->plan);
+}
 
 static PyObject *get_ready_ns(PyObject *self, void *Py_UNUSED(unused))
 {
@@ -468,8 +477,12 @@ static PyGetSetDef handle_getset[] = {
 };
 
 static PyType_Slot handle_slots[] = {
-    {Py_tp_traverse, handle_traverse}, {Py_tp_clear, handle_clear},     {Py_tp_finalize, handle_finalize},
-    {Py_tp_dealloc, handle_dealloc},   {Py_tp_methods, handle_methods}, {Py_tp_getset, handle_getset},
+    {Py_tp_traverse, handle_traverse},
+    {Py_tp_clear, handle_clear},
+    {Py_tp_finalize, handle_finalize},
+    {Py_tp_dealloc, handle_dealloc},
+    {Py_tp_methods, handle_methods},
+    {Py_tp_getset, handle_getset},
     {0, NULL},
 };
 

@@ -1,7 +1,10 @@
 /* interface.Metrics. */
 #include "native.h"
 
-static inline Engine *engine_self(PyObject *self) { return ((Part *)self)->engine; }
+static inline Engine *engine_self(PyObject *self)
+{
+    return ((Part *)self)->engine;
+}
 
 static PyObject *metrics_add(PyObject *self, PyObject *args)
 {
@@ -68,7 +71,10 @@ static PyObject *metrics_execution_ns(PyObject *self, PyObject *Py_UNUSED(unused
     return merged(engine_self(self), false);
 }
 
-static PyObject *metrics_wait_ns(PyObject *self, PyObject *Py_UNUSED(unused)) { return merged(engine_self(self), true); }
+static PyObject *metrics_wait_ns(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    return merged(engine_self(self), true);
+}
 
 static PyObject *metrics_execution_sum_ns(PyObject *self, PyObject *Py_UNUSED(unused))
 {
@@ -89,8 +95,11 @@ static PyMethodDef metrics_methods[] = {
 };
 
 static PyType_Slot metrics_slots[] = {
-    {Py_tp_traverse, part_traverse},    {Py_tp_clear, part_clear}, {Py_tp_dealloc, part_dealloc},
-    {Py_tp_methods, metrics_methods},   {0, NULL},
+    {Py_tp_traverse, part_traverse},
+    {Py_tp_clear, part_clear},
+    {Py_tp_dealloc, part_dealloc},
+    {Py_tp_methods, metrics_methods},
+    {0, NULL},
 };
 
 PyType_Spec metrics_spec = {

@@ -11,7 +11,10 @@ static int import_from(const char *module_name, const char *name, PyObject **int
     return *into == NULL ? -1 : 0;
 }
 
-static int intern(const char *name, PyObject **into) { return (*into = PyUnicode_InternFromString(name)) == NULL ? -1 : 0; }
+static int intern(const char *name, PyObject **into)
+{
+    return (*into = PyUnicode_InternFromString(name)) == NULL ? -1 : 0;
+}
 
 static int make_type(PyType_Spec *spec, PyTypeObject **into)
 {

@@ -26,9 +26,8 @@
 
 /* interface.Plan, read once: its attributes cost more than a submit. */
 typedef struct {
-    PyObject_HEAD
-    PyObject *plan, *fn;
-    PyObject *runner; /* NULL: plain */
+    PyObject_HEAD PyObject *plan, *fn;
+    PyObject *runner;       /* NULL: plain */
     Py_ssize_t least, most; /* arguments; nothing fits when the arity is not known */
     unsigned lane;
     bool timed;
@@ -68,8 +67,7 @@ typedef struct {
 } More;
 
 typedef struct Handle {
-    PyObject_HEAD
-    cz_cell_t cell;
+    PyObject_HEAD cz_cell_t cell;
     PlanView *view;
     PyObject *payload; /* arguments until it starts (NULL: none; CZ_ONE_ARG: the one; else a tuple), then the outcome */
     uintptr_t more;    /* 0, an Ext, or a More with the lowest bit set */
@@ -85,9 +83,18 @@ typedef struct {
 
 extern Natives cz; /* one interpreter: Catzilla refuses to run in another */
 
-static inline Handle *handle_of(cz_cell_t *cell) { return (Handle *)((char *)cell - offsetof(Handle, cell)); }
-static inline Engine *engine_of(Handle *handle) { return cz_slab_of(handle)->pool->owner; }
-static inline unsigned lane_of(Handle *handle) { return handle->view->lane; }
+static inline Handle *handle_of(cz_cell_t *cell)
+{
+    return (Handle *)((char *)cell - offsetof(Handle, cell));
+}
+static inline Engine *engine_of(Handle *handle)
+{
+    return cz_slab_of(handle)->pool->owner;
+}
+static inline unsigned lane_of(Handle *handle)
+{
+    return handle->view->lane;
+}
 
 /* -- plan.c */
 extern PyType_Spec plan_spec;
@@ -159,8 +166,7 @@ extern PyType_Spec metrics_spec, allocator_spec, engine_spec;
 
 /* The four parts are small objects with a reference to the Engine. */
 typedef struct {
-    PyObject_HEAD
-    PyObject *owner;
+    PyObject_HEAD PyObject *owner;
     Engine *engine;
 } Part;
 
@@ -171,7 +177,7 @@ void part_dealloc(PyObject *self);
 /* Call policy's fn; what it raises is reported, and never ours to raise. */
 void tell(Engine *engine, PyObject *fn, PyObject *argument); /* argument NULL: none */
 void tell_int(Engine *engine, PyObject *fn, long argument);
-void report_fault(Engine *engine); /* the exception that is set */
+void report_fault(Engine *engine);   /* the exception that is set */
 PyObject *take_exception(void);      /* the one that is set, with its traceback */
 void put_exception(PyObject *error); /* steals */
 

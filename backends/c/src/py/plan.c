@@ -42,7 +42,8 @@ static int read_plan(PlanView *view, PyObject *plan)
         return -1;
     view->timed = PyObject_IsTrue(timed) == 1;
     Py_DECREF(timed);
-    view->evaluates = PyFunction_Check(view->fn) || (PyMethod_Check(view->fn) && PyFunction_Check(PyMethod_GET_FUNCTION(view->fn)));
+    view->evaluates =
+        PyFunction_Check(view->fn) || (PyMethod_Check(view->fn) && PyFunction_Check(PyMethod_GET_FUNCTION(view->fn)));
     return read_arity(view, plan);
 }
 

@@ -4,7 +4,10 @@
 typedef PyObject *(*FastCall)(PyObject *, PyObject *const *, Py_ssize_t);
 #define METHOD(fn) ((PyCFunction)(void (*)(void))(FastCall)(fn))
 
-static inline Engine *engine_self(PyObject *self) { return ((Part *)self)->engine; }
+static inline Engine *engine_self(PyObject *self)
+{
+    return ((Part *)self)->engine;
+}
 
 void queue_drop(cz_cell_t *chain)
 {
@@ -349,7 +352,9 @@ static PyObject *queue_off_space(PyObject *self, PyObject *const *args, Py_ssize
                        ? PyObject_RichCompareBool(PyTuple_GET_ITEM(entry, 1), args[1], Py_EQ)
                        : 0;
         /* A comparison is Python code: the list may have changed under it. */
-        same = same > 0 && i < PyList_GET_SIZE(engine->space) && PyList_GET_ITEM(engine->space, i) == entry ? 1 : same < 0 ? -1 : 0;
+        same = same > 0 && i < PyList_GET_SIZE(engine->space) && PyList_GET_ITEM(engine->space, i) == entry ? 1
+               : same < 0                                                                                   ? -1
+                                                                                                            : 0;
         Py_DECREF(entry);
         if (same < 0 || (same && PyList_SetSlice(engine->space, i, i + 1, NULL) < 0))
             return NULL;
@@ -390,7 +395,10 @@ static PyObject *queue_oldest_ready_ns(PyObject *self, PyObject *Py_UNUSED(unuse
     return times;
 }
 
-static bool add_to_list(cz_cell_t *cell, void *list) { return PyList_Append(list, (PyObject *)handle_of(cell)) == 0; }
+static bool add_to_list(cz_cell_t *cell, void *list)
+{
+    return PyList_Append(list, (PyObject *)handle_of(cell)) == 0;
+}
 
 PyObject *queue_pending(Engine *engine)
 {
@@ -507,8 +515,11 @@ static PyMethodDef queue_methods[] = {
 };
 
 static PyType_Slot queue_slots[] = {
-    {Py_tp_traverse, part_traverse}, {Py_tp_clear, part_clear},       {Py_tp_dealloc, part_dealloc},
-    {Py_tp_methods, queue_methods},  {0, NULL},
+    {Py_tp_traverse, part_traverse},
+    {Py_tp_clear, part_clear},
+    {Py_tp_dealloc, part_dealloc},
+    {Py_tp_methods, queue_methods},
+    {0, NULL},
 };
 
 PyType_Spec queue_spec = {

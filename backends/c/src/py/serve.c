@@ -10,8 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CALLS 48       /* of C functions, between two safepoints */
-#define SPIN_NS 50000  /* that an idle worker listens before it sleeps */
+#define CALLS 48      /* of C functions, between two safepoints */
+#define SPIN_NS 50000 /* that an idle worker listens before it sleeps */
 
 static _Thread_local Here *here;
 
@@ -24,7 +24,10 @@ void here_enter(Here *new, Engine *engine, cz_seat_t *seat)
     seat->native_id = (int64_t)syscall(SYS_gettid);
 }
 
-void here_leave(Here *old) { here = old->outer; }
+void here_leave(Here *old)
+{
+    here = old->outer;
+}
 
 cz_seat_t *here_seat(Engine *engine)
 {
@@ -48,8 +51,7 @@ static void rest(cz_seat_t *seat)
 
 static void sleep_here(Engine *engine, cz_seat_t *seat)
 {
-    Py_BEGIN_ALLOW_THREADS
-    cz_seat_sleep(&engine->gate, seat, SPIN_NS);
+    Py_BEGIN_ALLOW_THREADS cz_seat_sleep(&engine->gate, seat, SPIN_NS);
     Py_END_ALLOW_THREADS
 }
 

@@ -3,8 +3,7 @@
 #include "native.h"
 
 typedef struct {
-    PyObject_HEAD
-    vectorcallfunc call;
+    PyObject_HEAD vectorcallfunc call;
     Engine *engine;
     PyObject *owner, *plans, *fallback;
 } Submitter;
@@ -95,7 +94,8 @@ static PyObject *submit(PyObject *callable, PyObject *const *args, size_t flags,
         Py_DECREF(view);
         goto fallback;
     }
-    Handle *handle = handle_new(engine, view, payload, ext, CZ_PENDING | CZ_LINKED | (count == 1 ? CZ_ONE_ARG : 0), cz_now_ns());
+    Handle *handle =
+        handle_new(engine, view, payload, ext, CZ_PENDING | CZ_LINKED | (count == 1 ? CZ_ONE_ARG : 0), cz_now_ns());
     Py_DECREF(view);
     if (handle == NULL) {
         cz_queue_readmit(&engine->queue, lane, 1);
@@ -160,8 +160,11 @@ static PyMemberDef submitter_members[] = {
 };
 
 static PyType_Slot submitter_slots[] = {
-    {Py_tp_traverse, submitter_traverse}, {Py_tp_dealloc, submitter_dealloc}, {Py_tp_members, submitter_members},
-    {Py_tp_call, PyVectorcall_Call},      {0, NULL},
+    {Py_tp_traverse, submitter_traverse},
+    {Py_tp_dealloc, submitter_dealloc},
+    {Py_tp_members, submitter_members},
+    {Py_tp_call, PyVectorcall_Call},
+    {0, NULL},
 };
 
 PyType_Spec submitter_spec = {

@@ -7,7 +7,10 @@
 #define LONGEST_NS (INT64_C(100) * 365 * 86400 * 1000000000) /* longer is for ever */
 #define SPIN_NS 30000 /* a task that a listening worker takes at once is done in this time */
 
-static inline bool is_done(Handle *handle) { return (cz_word_load(&handle->cell.word) & CZ_STATE) >= CZ_COMPLETED; }
+static inline bool is_done(Handle *handle)
+{
+    return (cz_word_load(&handle->cell.word) & CZ_STATE) >= CZ_COMPLETED;
+}
 
 /* Without the GIL. Listens a moment: sleeping and being woken costs ten times what a short task does. */
 static bool listen(Handle *handle, int64_t spin_ns)
@@ -48,16 +51,16 @@ static int wait_until(Handle *handle, int64_t until_ns)
     bool listened = false;
     while (!is_done(handle)) {
         int result;
-        Py_BEGIN_ALLOW_THREADS
-        if (!listened) {
+        Py_BEGIN_ALLOW_THREADS if (!listened)
+        {
             listened = true;
             result = listen(handle, SPIN_NS) ? 0 : EINTR; /* a signal may have come meanwhile */
-        } else {
+        }
+        else
+        {
             result = sleep_on(handle, until_ns);
         }
-        Py_END_ALLOW_THREADS
-        if (result == EINTR && PyErr_CheckSignals() < 0)
-            return -1;
+        Py_END_ALLOW_THREADS if (result == EINTR && PyErr_CheckSignals() < 0) return -1;
         if (until_ns >= 0 && !is_done(handle) && cz_now_ns() >= until_ns)
             return 0;
     }

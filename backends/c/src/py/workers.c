@@ -1,7 +1,10 @@
 /* interface.Workers: slots and the threads that serve them. */
 #include "native.h"
 
-static inline Engine *engine_self(PyObject *self) { return ((Part *)self)->engine; }
+static inline Engine *engine_self(PyObject *self)
+{
+    return ((Part *)self)->engine;
+}
 
 static int read_int(PyObject *number, long *value)
 {
@@ -258,7 +261,10 @@ static PyStructSequence_Field view_fields[] = {
 
 PyStructSequence_Desc view_desc = {"catzilla.backends.c._native.WorkerView", NULL, view_fields, 7};
 
-static PyObject *number_or_none(int64_t value) { return value != 0 ? PyLong_FromLongLong(value) : Py_NewRef(Py_None); }
+static PyObject *number_or_none(int64_t value)
+{
+    return value != 0 ? PyLong_FromLongLong(value) : Py_NewRef(Py_None);
+}
 
 static int add_view(PyObject *views, cz_seat_t *seat, Handle *handle, int64_t started_ns, bool outer)
 {
@@ -324,8 +330,11 @@ static PyMethodDef workers_methods[] = {
 };
 
 static PyType_Slot workers_slots[] = {
-    {Py_tp_traverse, part_traverse},    {Py_tp_clear, part_clear}, {Py_tp_dealloc, part_dealloc},
-    {Py_tp_methods, workers_methods},   {0, NULL},
+    {Py_tp_traverse, part_traverse},
+    {Py_tp_clear, part_clear},
+    {Py_tp_dealloc, part_dealloc},
+    {Py_tp_methods, workers_methods},
+    {0, NULL},
 };
 
 PyType_Spec workers_spec = {
