@@ -25,7 +25,7 @@ class Seat:
     reserve: bool
     asked: bool = False  # it has a thread, or has asked for one
     gone: bool = False  # retired or lost: its thread leaves
-    parked: Lock | None = None  # type: ignore[valid-type]
+    parked: Lock | None = None
     stack: list[tuple[ToyHandle, int]] = field(default_factory=list)
     busy_ns: int = 0
     native_id: int | None = None
