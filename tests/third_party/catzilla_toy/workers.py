@@ -31,6 +31,14 @@ class Seat:
     native_id: int | None = None
 
 
+def unpark(seat: Seat) -> bool:
+    """Under the lock. Taken off before it is released: a signal handler may come in between."""
+    parked, seat.parked = seat.parked, None
+    if parked is not None:
+        parked.release()
+    return parked is not None
+
+
 @dataclass
 class View:
     slot: int
@@ -97,9 +105,7 @@ class ToyWorkers:
 
     def dismiss(self, seat: Seat) -> None:
         seat.gone = True
-        if seat.parked is not None:
-            seat.parked.release()
-            seat.parked = None
+        unpark(seat)
 
     def most(self) -> int:
         return len(self.seats)
@@ -117,10 +123,7 @@ class ToyWorkers:
             ]
             if free:
                 seat = min(free, key=lambda seat: (seat.reserve, seat.parked is None))
-                if seat.parked is not None:
-                    seat.parked.release()
-                    seat.parked = None
-                else:
+                if not unpark(seat):
                     seat.asked = True
                     spawn = seat.slot
             else:
