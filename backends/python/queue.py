@@ -231,13 +231,16 @@ class Queue:
         It is listed as dead before the claim: a worker that pops it and finds it claimed must find
         it in the list to take it off.
         """
+        if not hasattr(handle, "args"):
+            return None
         lane = self.lanes[handle.plan.lane]
         lane.dead[handle] = None
         try:
             args = handle.args
             del handle.args
         except AttributeError:
-            lane.dead.pop(handle, None)
+            if handle not in lane.ready.copy():  # else another take was quicker, and the mark is its
+                lane.dead.pop(handle, None)
             return None
         if lane.held.pop(handle, None):
             lane.dead.pop(handle, None)
