@@ -123,7 +123,7 @@ class ToyWorkers:
             ]
             if free:
                 seat = min(free, key=lambda seat: (seat.reserve, seat.parked is None))
-                if not unpark(seat):
+                if not unpark(seat) and not seat.asked:
                     seat.asked = True
                     spawn = seat.slot
             else:
