@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from catzilla.conformance.rig import RigPlan
+from catzilla.errors import TaskCancelled
 
 N = 1000
 
@@ -34,15 +35,15 @@ def test_callback_on_one_that_is_done(benchmark, rig):
     benchmark(_done(rig).on_done, lambda handle: None)
 
 
-def test_cancel(benchmark, rig):
-    plan, put_many = RigPlan(noop), rig.queue.put_many
+def test_withdraw(benchmark, rig):
+    plan, put_many, error = RigPlan(noop), rig.queue.put_many, TaskCancelled()
 
     def pending():
         return (put_many(plan, [()] * N),), {}
 
-    def cancel_all(handles):
+    def withdraw_all(handles):
         for handle in handles:
-            handle.cancel()
+            handle.withdraw(error)
 
     benchmark.extra_info["tasks"] = N
-    benchmark.pedantic(cancel_all, setup=pending, rounds=50, warmup_rounds=5)
+    benchmark.pedantic(withdraw_all, setup=pending, rounds=50, warmup_rounds=5)

@@ -9,7 +9,7 @@ from catzilla.background_tasks import TaskPriority
 N = 1000
 
 
-def noop(*args: object, **kwargs: object) -> None:
+def noop(x: object = None, y: object = None) -> None:
     pass
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Final
 
 from .errors import ConfigTypeError
@@ -26,6 +25,8 @@ def backoff_ns(options: TaskOptions, retry: int) -> int:
     elif backoff == "fixed":
         wait_ms = options.retry_base_ms
     else:
+        import random  # milliseconds to import, and only here needed
+
         ceiling_ms = options.retry_base_ms * 2 ** min(retry - 1, _MOST_DOUBLINGS)
         wait_ms = random.uniform(0, min(ceiling_ms, options.retry_max_ms))
     return int(min(wait_ms, options.retry_max_ms) * 1e6)

@@ -12,6 +12,7 @@ from time import monotonic_ns
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
+from . import runner  # noqa: F401  make_plan needs it; not at a first submit, which a handler that submits may interrupt
 from .errors import ConfigTypeError, SystemClosed, TaskDropped
 from .ext import Ext
 from .full import Full, FullLanes
@@ -86,12 +87,12 @@ class Submitting:
     def _prepare(
         self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any] | None
     ) -> tuple[Plan, tuple[Any, ...], Ext | None]:
+        self._check_open()  # first: a finalizer may come here when the interpreter has ended too far for the rest
         plan = self.plan_for(fn, options)
         receiver = self.receiver_of(fn)
         if receiver:
             args = receiver + args
         self._check_call(plan, fn, args, kwargs)
-        self._check_open()
         context = copy_context()
         ext = Ext(context if context else None, kwargs or None) if context or kwargs or self.counts_memory else None
         return plan, args, ext

@@ -186,7 +186,7 @@ class TimeTests(BackendSuite):
                 pass
             return "done"
 
-        late = [system.add_task(spin, 0.05, timeout_ms=10) for _ in range(20)]
+        late = [system.add_task(spin, PATIENCE_S, timeout_ms=10) for _ in range(20)]
         innocent = [system.add_task(spin, 0.002) for _ in range(100)]
         assert [result.wait(PATIENCE_S) for result in innocent] == ["done"] * 100
         assert all(isinstance(result.exception(PATIENCE_S), TaskTimeout) for result in late)

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def run_suite(backend: str, classes: str, patience_s: float) -> subprocess.Compl
 
 @pytest.mark.timeout(110)
 @pytest.mark.parametrize("saboteur", SABOTEURS)
-def test_a_saboteur_is_caught(saboteur: str, record_property: pytest.RecordProperty) -> None:
+def test_a_saboteur_is_caught(saboteur: str, record_property: Callable[[str, object], None]) -> None:
     classes, expected = SABOTEURS[saboteur]
     ended = run_suite(saboteur, classes, patience_s=2)
     assert ended.returncode == pytest.ExitCode.TESTS_FAILED, ended.stdout + ended.stderr

@@ -33,6 +33,7 @@ class Seat:
         "lost",
         "native_id",
         "outer",
+        "parked",
         "retired",
         "slot",
         "started",
@@ -49,12 +50,19 @@ class Seat:
         self.started_ns: int | None = None
         self.outer: list[Handle] = []  # tasks that wait on this thread while it runs another inline
         self.started = False  # a thread serves it, or has been asked for
+        self.parked = False  # its thread sleeps, or is about to
         self.called = False  # its thread was started for a task, not just to be there in time
         self.retired = False
         self.lost = False
         self.native_id: int | None = None
         self.busy_ns = 0
         self.busy_since_ns: int | None = None
+
+    def release(self) -> None:
+        try:
+            self.lock.release()
+        except RuntimeError:  # called twice (rescue): it is awake
+            pass
 
     def total_busy_ns(self) -> int:
         since_ns = self.busy_since_ns
@@ -107,9 +115,29 @@ class Gate:
         if critical or more:
             self.offer(0 if critical else 1)
 
+    def rescue(self) -> None:
+        """A signal handler raised in the middle of a call to here: nothing of it may be left half done.
+
+        A seat that was taken off the list and not called is called now. One that somebody else is
+        just calling is called twice: it looks twice.
+        """
+        self.waking = False
+        workers = self._engine.workers
+        for seat in workers.seats():
+            if seat.lost or seat in self.idle or seat in self.idle_reserve:
+                continue
+            if seat.parked:
+                seat.release()
+            elif seat.started and seat.native_id is None:
+                self._engine.config.spawn(seat.slot)  # Workers.serve turns the second thread away
+            elif not seat.started and not seat.retired:
+                (self.idle if seat.slot >= 0 else self.idle_reserve).insert(0, seat)
+        if self._engine.queue.ready():
+            self.offer(0)
+
     def _call(self, seat: Seat) -> None:
         if seat.started:
-            seat.lock.release()
+            seat.release()
         else:
             seat.called = True
             self.start_ahead(seat)

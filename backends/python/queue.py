@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from catzilla.interface import DELAYED, LANES, PENDING, RETRYING, Plan
 
 from .handle import Handle, new_handle
+from .metrics import consume
 
 if TYPE_CHECKING:
     from . import Engine
@@ -87,17 +88,21 @@ class Queue:
             handle.ext = make_ext(context, None) if context else None
             handle.ready_ns = monotonic_ns()
             handle._state = PENDING
-            accepted()
-            if plan.lane == 0:
-                engine.config.critical_waiting(1)
-            ready.append(handle)
-            if len(ready) > capacity and not self._keep(lane, handle):
-                return fallback(fn, *args)
-            if not gate.waking:
-                if idle:
-                    gate.wake()
-                elif plan.lane == 0 or self.backlog is not None:
-                    gate.busy(plan.lane)
+            try:
+                accepted()
+                if plan.lane == 0:
+                    engine.config.critical_waiting(1)
+                ready.append(handle)
+                if len(ready) > capacity and not self._keep(lane, handle):
+                    return fallback(fn, *args)
+                if not gate.waking:
+                    if idle:
+                        gate.wake()
+                    elif plan.lane == 0 or self.backlog is not None:
+                        gate.busy(plan.lane)
+            except BaseException:
+                self._interrupted([handle])
+                raise
             return handle
 
         return add_task
@@ -107,17 +112,22 @@ class Queue:
         if not force and not self._room(lane, 1):
             return None
         handle = new_handle(self._engine.handle_type, plan, args, ext, due_ns or monotonic_ns())
-        self._engine.metrics.add("submitted")
-        if due_ns:
-            handle._state = DELAYED
-            self._hold(handle, due_ns)
-            return handle
-        if plan.lane == 0:
-            self._engine.config.critical_waiting(1)
-        lane.ready.append(handle)
-        if not force and len(lane.ready) > self._capacity and not self._keep(lane, handle):
-            return None
-        self._engine.gate.offer(plan.lane)
+        accepted = self._engine.metrics.shared["submitted"].bump
+        try:
+            accepted()
+            if due_ns:
+                handle._state = DELAYED
+                self._hold(handle, due_ns)
+                return handle
+            if plan.lane == 0:
+                self._engine.config.critical_waiting(1)
+            lane.ready.append(handle)
+            if not force and len(lane.ready) > self._capacity and not self._keep(lane, handle):
+                return None
+            self._engine.gate.offer(plan.lane)
+        except BaseException:
+            self._interrupted([handle])
+            raise
         return handle
 
     def put_many(
@@ -132,12 +142,17 @@ class Queue:
             handles = [new_handle(cls, plan, row, ext, now_ns) for row, ext in zip(rows, exts, strict=True)]
         if not self._room(lane, len(handles)):
             return None
-        self._engine.metrics.add("submitted", len(handles))
-        if plan.lane == 0:
-            self._engine.config.critical_waiting(len(handles))
-        lane.ready.extend(handles)  # one step: nobody sees half a batch
-        if handles:
-            self._engine.gate.offer(plan.lane)
+        accepted = self._engine.metrics.shared["submitted"].several(len(handles))
+        try:
+            consume(accepted)
+            if plan.lane == 0:
+                self._engine.config.critical_waiting(len(handles))
+            lane.ready.extend(handles)  # one step: nobody sees half a batch
+            if handles:
+                self._engine.gate.offer(plan.lane)
+        except BaseException:
+            self._interrupted(handles)
+            raise
         return handles
 
     def promise(self, plan: Plan, ext: Any) -> Handle:
@@ -193,6 +208,21 @@ class Queue:
         self._engine.metrics.add("withdrawn")
         return False
 
+    def _interrupted(self, handles: Sequence[Handle]) -> None:
+        """A signal handler raised (Ctrl-C) anywhere between counting and waking: as if never accepted.
+
+        The caller gets the exception and no handle. What a worker has started already stays accepted.
+        """
+        lane = self.lanes[handles[0].plan.lane] if handles else None
+        taken = [handle for handle in handles if self.take(handle) is not None]
+        if lane is not None and taken:
+            queued = set(lane.ready.copy())
+            for handle in taken:
+                if handle not in queued:  # no worker will meet it
+                    lane.dead.pop(handle, None)
+        self._engine.metrics.add("withdrawn", len(taken))
+        self._engine.gate.rescue()
+
     # -- giving --------------------------------------------------------------------------------
 
     def take(self, handle: Handle) -> tuple[Any, ...] | None:
@@ -201,13 +231,16 @@ class Queue:
         It is listed as dead before the claim: a worker that pops it and finds it claimed must find
         it in the list to take it off.
         """
+        if not hasattr(handle, "args"):
+            return None
         lane = self.lanes[handle.plan.lane]
         lane.dead[handle] = None
         try:
             args = handle.args
             del handle.args
         except AttributeError:
-            lane.dead.pop(handle, None)
+            if handle not in lane.ready.copy():  # else another take was quicker, and the mark is its
+                lane.dead.pop(handle, None)
             return None
         if lane.held.pop(handle, None):
             lane.dead.pop(handle, None)

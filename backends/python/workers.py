@@ -83,7 +83,7 @@ class Workers:
                     except ValueError:
                         continue  # busy, or called: it sees that it is retired
                     if seat.started:
-                        seat.lock.release()
+                        seat.release()
         self.look_again()
         if self._engine.queue.ready() and not gate.waking:
             gate.wake()
@@ -135,7 +135,7 @@ class Workers:
                 except IndexError:
                     break
                 if seat.started:
-                    seat.lock.release()
+                    seat.release()
 
     def reopen(self) -> None:
         gate = self._engine.gate
@@ -146,9 +146,14 @@ class Workers:
                 if seat.started:
                     self.lose(slot)  # its thread has not left yet, or is stuck: another one serves the slot
                 elif not seat.retired:
-                    (gate.idle if slot >= 0 else gate.idle_reserve).append(seat)
+                    idle = gate.idle if slot >= 0 else gate.idle_reserve
+                    if seat not in idle:  # it is, when it was never stopped: in a fork's child
+                        idle.append(seat)
             if gate.idle_reserve:
                 gate.start_ahead(gate.idle_reserve[-1])
+
+    def seats(self) -> list[Seat]:
+        return list(self._seats.copy().values())
 
     def snapshot(self) -> Sequence[WorkerView]:
         views = []
@@ -167,8 +172,11 @@ class Workers:
 
     def serve(self, slot: int) -> None:
         seat = self._seats[slot]
-        seat.started = True
-        seat.native_id = get_native_id()
+        with self._slots_lock:
+            if seat.native_id is not None:
+                return  # asked for twice (Gate.rescue)
+            seat.started = True
+            seat.native_id = get_native_id()
         self._here.seat = seat
         try:
             if slot < 0:
@@ -287,7 +295,9 @@ class Workers:
         seat.called = False
         while True:
             if not called:
+                seat.parked = True
                 seat.lock.acquire()
+                seat.parked = False
             called = False
             while critical and 0 not in queue.paused:
                 if self._must_leave(seat) or self._take_critical(seat) is LEAVE:
@@ -327,6 +337,7 @@ class Workers:
         now_ns = monotonic_ns()
         if seat.busy_since_ns is not None:
             seat.busy_ns, seat.busy_since_ns = seat.busy_ns + now_ns - seat.busy_since_ns, None
+        seat.parked = True
         gate.idle.append(seat)
         if self._must_leave(seat) or self._any_open():
             try:
@@ -334,9 +345,11 @@ class Workers:
             except ValueError:
                 pass  # called in this moment: the lock is, or will be, released
             else:
+                seat.parked = False
                 seat.busy_since_ns = now_ns
                 return False
         seat.lock.acquire()
+        seat.parked = False
         seat.busy_since_ns = monotonic_ns()
         return True
 

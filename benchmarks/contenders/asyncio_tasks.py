@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter, perf_counter_ns
 from typing import Any
 
-from harness.contender import Contender, Fn, Offer
+from harness.contender import Contender, Fn, Offer, T
 
 
 class OnLoop(Contender):
@@ -33,11 +34,11 @@ class OnLoop(Contender):
 
         return self.loop.run_until_complete(all_of_them())
 
-    def round_trip(self, fn: Fn, urgent: bool = False) -> int:
-        async def once() -> int:
-            start = perf_counter_ns()
-            await self.submit(fn)
-            return perf_counter_ns() - start
+    def timed_call(self, fn: Callable[[], T], urgent: bool = False) -> tuple[T, int, int]:
+        async def once() -> tuple[T, int, int]:
+            before_ns = perf_counter_ns()
+            value = await self.submit(fn)
+            return value, before_ns, perf_counter_ns()
 
         return self.loop.run_until_complete(once())
 
@@ -65,7 +66,7 @@ class InExecutor(OnLoop):
     occupy = Contender.occupy
 
     def close(self) -> None:
-        self._pool.shutdown()
+        self._pool.shutdown(cancel_futures=True)
         super().close()
 
 

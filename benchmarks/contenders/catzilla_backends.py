@@ -9,7 +9,7 @@ from typing import Any
 from harness.contender import Contender, Fn, Offer
 
 from catzilla import TaskSystem, registry
-from catzilla.background_tasks import TaskPriority
+from catzilla.background_tasks import Task, TaskPriority
 
 QUEUE_SIZE = 1_000_000
 SETTINGS = f"queue_size={QUEUE_SIZE}, enable_auto_scaling=False, else defaults (statistics on)"
@@ -19,13 +19,16 @@ class Backend(Contender):
     def __init__(self, workers: int, backend: str) -> None:
         super().__init__(workers)
         self._system = TaskSystem(backend=backend, workers=workers, queue_size=QUEUE_SIZE, enable_auto_scaling=False)
+        self._critical: dict[Fn, Task[[], object]] = {}  # as a decorator makes them, once
         self.submit = self._system.add_task  # type: ignore[method-assign]
 
     def result(self, handle: Any) -> object:
         return handle.wait()
 
     def urgent(self, fn: Fn) -> Any:
-        return self._system.add_task(fn, priority=TaskPriority.CRITICAL)
+        if fn not in self._critical:
+            self._critical[fn] = self._system.task(fn, priority=TaskPriority.CRITICAL)
+        return self._system.add_task(self._critical[fn])
 
     def burst(self, fn: Fn, n: int) -> float:
         add_task = self._system.add_task
@@ -35,7 +38,7 @@ class Backend(Contender):
         return perf_counter() - start
 
     def close(self) -> None:
-        self._system.shutdown()
+        self._system.shutdown(cancel_pending=True)
 
 
 def offers() -> list[Offer]:

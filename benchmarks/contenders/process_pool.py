@@ -37,7 +37,7 @@ class ProcessPool(Contender):
         return self._gate.set
 
     def close(self) -> None:
-        self._pool.shutdown()
+        self._pool.shutdown(cancel_futures=True)
 
 
 def offers() -> list[Offer]:

@@ -17,7 +17,7 @@ class ThreadPool(Contender):
         return handle.result()
 
     def close(self) -> None:
-        self._pool.shutdown()
+        self._pool.shutdown(cancel_futures=True)
 
 
 def offers() -> list[Offer]:

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter, perf_counter_ns
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 Fn = Callable[[], object]
 
 
@@ -34,7 +35,7 @@ class Contender:
         return self.submit(fn)
 
     def close(self) -> None:
-        """Wait for what is queued, and leave no worker behind."""
+        """Leave no worker behind; what is still pending need not run."""
 
     def burst(self, fn: Fn, n: int) -> float:
         """Seconds for n calls, submitted one by one, every result kept and waited for."""
@@ -44,12 +45,12 @@ class Contender:
         _ = [result(handle) for handle in handles]
         return perf_counter() - start
 
-    def round_trip(self, fn: Fn, urgent: bool = False) -> int:
-        """Nanoseconds from the submit of one call until its value is here."""
+    def timed_call(self, fn: Callable[[], T], urgent: bool = False) -> tuple[T, int, int]:
+        """Submit one call and wait: its value, and perf_counter_ns() before the submit and when the value was here."""
         submit = self.urgent if urgent else self.submit
-        start = perf_counter_ns()
-        self.result(submit(fn))
-        return perf_counter_ns() - start
+        before_ns = perf_counter_ns()
+        value: Any = self.result(submit(fn))
+        return value, before_ns, perf_counter_ns()
 
     def fill(self, fn: Fn, handles: list[Any]) -> None:
         """Submit one call for each item of ``handles`` and put what comes back there."""

@@ -34,7 +34,7 @@ def turns_for(seconds: float) -> int:
 
 def run(contender: Contender, quick: bool) -> dict[str, float]:
     fn = partial(spin, turns_for(TASK_S))
-    at_least_s = 0.15 if quick else 0.4
+    at_least_s = 0.1 if quick else 0.4
     before = rate(partial(serial, fn), at_least_s, most=100_000)
     per_s = rate(partial(contender.burst, fn), at_least_s, most=100_000)
     after = rate(partial(serial, fn), at_least_s, most=100_000)

@@ -30,7 +30,7 @@ async def fail() -> None:
 def test_a_coroutine_is_a_task(system: TaskSystem) -> None:
     assert system.add_task(double, 21).wait(PATIENCE_S) == 42
     assert system.add_task(double, value=4).wait(PATIENCE_S) == 8
-    task = system.task(double)
+    task: Any = system.task(double)
     assert task.is_async
     assert task.submit(5).wait(PATIENCE_S) == 10
     assert asyncio.run(task(6)) == 12

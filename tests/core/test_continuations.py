@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
+from operator import mul
 from typing import Any
 
 import pytest
@@ -92,7 +94,8 @@ def test_a_failure_goes_down_the_chain_to_the_first_catch(system: TaskSystem) ->
 
 def test_several_followers_of_one_task(system: TaskSystem) -> None:
     result = system.add_task(int, "2")
-    assert [result.then(lambda value, n=n: value * n).wait(PATIENCE_S) for n in range(5)] == [0, 2, 4, 6, 8]
+    follows = [result.then(functools.partial(mul, n)) for n in range(5)]
+    assert [follow.wait(PATIENCE_S) for follow in follows] == [0, 2, 4, 6, 8]
 
 
 def test_a_follower_can_be_cancelled_before_its_time(system: TaskSystem) -> None:
@@ -156,11 +159,12 @@ def test_a_coroutine_can_follow(system: TaskSystem) -> None:
     async def double(value: int) -> int:
         return value * 2
 
-    assert system.add_task(int, "4").then(double).wait(PATIENCE_S) == 8
+    follow: Any = system.add_task(int, "4").then(double)
+    assert follow.wait(PATIENCE_S) == 8
 
 
 def test_what_is_no_callable_cannot_follow(system: TaskSystem) -> None:
-    result = system.add_task(int)
+    result: Any = system.add_task(int)
     for follow in (result.then, result.catch):
         with pytest.raises(TypeError):
             follow("not callable")

@@ -110,11 +110,12 @@ def test_cancel_at_every_state(system: TaskSystem, gate: threading.Event) -> Non
         assert result.status is TaskStatus.CANCELLED
         with pytest.raises(TaskCancelled):
             result.wait(0)
-    for result, before in (
+    ended: Any = (
         (running, TaskStatus.RUNNING),
         (done, TaskStatus.COMPLETED),
         (failed, TaskStatus.FAILED),
-    ):
+    )
+    for result, before in ended:
         assert result.cancel() is False
         assert result.status is before
     gate.set()
@@ -167,7 +168,7 @@ def test_callbacks_are_called_once_with_the_result(system: TaskSystem, gate: thr
 
 def test_a_callback_must_be_callable(system: TaskSystem) -> None:
     with pytest.raises(TypeError, match="callable"):
-        system.add_task(int).add_callback("not callable")
+        system.add_task(int).add_callback("not callable")  # type: ignore[arg-type]
 
 
 def test_a_callback_may_submit_and_wait(system: TaskSystem) -> None:
@@ -184,7 +185,8 @@ def test_a_callback_may_submit_and_wait(system: TaskSystem) -> None:
 
 
 def test_a_future_follows_the_task(system: TaskSystem) -> None:
-    good, bad = system.add_task(int, "1").future(), system.add_task(fail).future()
+    good: Any = system.add_task(int, "1").future()
+    bad: Any = system.add_task(fail).future()
     assert isinstance(good, concurrent.futures.Future)
     done, pending = concurrent.futures.wait([good, bad], timeout=PATIENCE_S)
     assert (len(done), len(pending)) == (2, 0)
@@ -241,6 +243,8 @@ def test_stats_of_one_task(open_system: OpenSystem) -> None:
     result.wait(PATIENCE_S)
     after = time.time()
     stats = result.stats()
+    assert stats.started_at is not None
+    assert stats.finished_at is not None
     assert before - 0.01 <= stats.created_at <= stats.started_at <= stats.finished_at <= after + 0.01
     assert stats.execution_time_ms == pytest.approx(50, rel=0.5)
     assert stats.retries == 0

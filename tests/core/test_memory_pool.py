@@ -52,7 +52,7 @@ def test_what_is_counted(open_system: OpenSystem, argument: Any) -> None:
     before = held_bytes(system)
     task = system.add_task(len, argument)
     assert MB <= held_bytes(system) - before <= MB + 2_000
-    keyword = system.add_task(dict, argument=argument)
+    keyword: Any = system.add_task(dict, argument=argument)
     assert 2 * MB <= held_bytes(system) - before <= 2 * MB + 4_000
     assert task.cancel()
     assert keyword.cancel()

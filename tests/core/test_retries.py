@@ -155,10 +155,10 @@ def test_a_timed_out_attempt_is_retried_only_when_asked(system: TaskSystem) -> N
     result = system.add_task(slow_at_first, timeout_ms=30, max_retries=2, retry_base_ms=1, retry_on=(TaskTimeout,))
     assert result.wait(PATIENCE_S) == "second"
     gates[0].set()
-    result = system.add_task(gates[1].wait, PATIENCE_S, timeout_ms=30, max_retries=2, retry_base_ms=1)
+    late = system.add_task(gates[1].wait, PATIENCE_S, timeout_ms=30, max_retries=2, retry_base_ms=1)
     with pytest.raises(TaskTimeout):
-        result.wait(PATIENCE_S)
-    assert result.stats().retries == 0
+        late.wait(PATIENCE_S)
+    assert late.stats().retries == 0
     gates[1].set()
 
 

@@ -52,7 +52,7 @@ def test_a_call_runs_at_once_and_in_place(system: TaskSystem) -> None:
 
 
 def test_it_looks_like_its_function(system: TaskSystem) -> None:
-    task = system.task(scale)
+    task: Any = system.task(scale)
     assert task.__name__ == "scale"
     assert task.__doc__ == "Multiply and add."
     assert task.__wrapped__ is scale

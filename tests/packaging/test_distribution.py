@@ -20,10 +20,14 @@ MAPPED = {"catzilla": "catzilla", "backends": "catzilla/backends", "conformance"
 
 def _modules(root: Path) -> set[str]:
     """Every Python file of the tree's packages, where an install puts it."""
-    return {
-        f"{target}/{path.relative_to(root / source).as_posix()}"
+    found = {
+        (target, path.relative_to(root / source))
         for source, target in MAPPED.items()
         for path in (root / source).rglob("*.py*")
+    }
+    return {
+        f"{target}/{path.as_posix()}"
+        for target, path in found
         if path.suffix in (".py", ".pyi") and not {"src", "include", "test", "__pycache__"} & set(path.parts)
     }
 

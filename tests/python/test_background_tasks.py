@@ -247,7 +247,7 @@ def test_async_tasks_and_awaited_results(system: TaskSystem) -> None:
         await asyncio.sleep(0.001)
         return f"page of {url}"
 
-    async def handler() -> list[str]:
+    async def handler() -> list[Any]:
         return [await fetch.submit(url) for url in ("a", "b")]
 
     assert asyncio.run(handler()) == ["page of a", "page of b"]
@@ -320,7 +320,7 @@ def test_the_statistics_of_the_guide(system: TaskSystem) -> None:
     system.add_tasks(time.sleep, [(0.01,)] * 20).wait(WAIT_S)
     stats = system.stats()
     assert isinstance(stats, SystemStats)
-    page = {
+    page: dict[str, dict[str, Any]] = {
         "throughput": {
             "tasks_per_second": stats.tasks_per_second,
             "avg_execution_time_ms": stats.avg_execution_time_ms,
@@ -341,12 +341,12 @@ def test_the_statistics_of_the_guide(system: TaskSystem) -> None:
         },
         "memory": {"usage_mb": stats.memory_usage_mb, "efficiency": stats.memory_efficiency},
     }
-    assert page["throughput"]["tasks_per_second"] > 0  # type: ignore[operator]
-    assert page["throughput"]["avg_execution_time_ms"] >= 10  # type: ignore[operator]
+    assert page["throughput"]["tasks_per_second"] > 0
+    assert page["throughput"]["avg_execution_time_ms"] >= 10
     assert page["queues"] == {"critical": 0, "high": 0, "normal": 0, "low": 0, "pressure": 0}
     assert page["workers"]["total"] == 2
-    assert 0 < page["workers"]["utilization"] <= 1  # type: ignore[operator]
-    assert page["memory"]["usage_mb"] > 1  # type: ignore[operator]
+    assert 0 < page["workers"]["utilization"] <= 1
+    assert page["memory"]["usage_mb"] > 1
 
 
 def test_the_memory_statistics_of_the_guide(system: TaskSystem) -> None:
@@ -399,6 +399,7 @@ def app(backend: Any) -> Iterator[Any]:
         }
 
     yield app
+    assert app.tasks is not None
     app.tasks.shutdown(timeout=5.0, cancel_pending=True)
 
 
@@ -421,6 +422,7 @@ def test_a_task_before_enabling_is_explained() -> None:
 
     app = Catzilla()
     task = app.task(int)  # fine: it is bound later
-    for submit in (lambda: app.add_task(int), task.submit):
+    submits: list[Callable[[], object]] = [lambda: app.add_task(int), task.submit]
+    for submit in submits:
         with pytest.raises(RuntimeError, match="enable_background_tasks"):
             submit()

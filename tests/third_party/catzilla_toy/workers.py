@@ -25,10 +25,18 @@ class Seat:
     reserve: bool
     asked: bool = False  # it has a thread, or has asked for one
     gone: bool = False  # retired or lost: its thread leaves
-    parked: Lock | None = None  # type: ignore[valid-type]
+    parked: Lock | None = None
     stack: list[tuple[ToyHandle, int]] = field(default_factory=list)
     busy_ns: int = 0
     native_id: int | None = None
+
+
+def unpark(seat: Seat) -> bool:
+    """Under the lock. Taken off before it is released: a signal handler may come in between."""
+    parked, seat.parked = seat.parked, None
+    if parked is not None:
+        parked.release()
+    return parked is not None
 
 
 @dataclass
@@ -97,9 +105,7 @@ class ToyWorkers:
 
     def dismiss(self, seat: Seat) -> None:
         seat.gone = True
-        if seat.parked is not None:
-            seat.parked.release()
-            seat.parked = None
+        unpark(seat)
 
     def most(self) -> int:
         return len(self.seats)
@@ -117,10 +123,7 @@ class ToyWorkers:
             ]
             if free:
                 seat = min(free, key=lambda seat: (seat.reserve, seat.parked is None))
-                if seat.parked is not None:
-                    seat.parked.release()
-                    seat.parked = None
-                else:
+                if not unpark(seat) and not seat.asked:
                     seat.asked = True
                     spawn = seat.slot
             else:

@@ -1,0 +1,117 @@
+#include "catzilla/pool.h"
+
+#include <string.h>
+
+#define FIRST (((sizeof(cz_slab_t) + 15) / 16) * 16)
+
+void cz_pool_open(cz_pool_t *pool, cz_arena_t *arena, size_t cell_bytes, void *owner)
+{
+    memset(pool, 0, sizeof *pool);
+    pool->arena = arena;
+    pool->cell_bytes = (cell_bytes + 15) / 16 * 16;
+    pool->owner = owner;
+}
+
+static void give_back(cz_pool_t *pool, cz_slab_t *slab)
+{
+    if (slab != NULL)
+        cz_arena_unblock(pool->arena, slab, CZ_SLAB_BYTES);
+}
+
+void cz_pool_close(cz_pool_t *pool)
+{
+    give_back(pool, pool->slab);
+    give_back(pool, pool->spare);
+    pool->slab = pool->spare = NULL;
+}
+
+static void enlist(cz_pool_t *pool, cz_slab_t *slab)
+{
+    slab->previous = NULL;
+    slab->next = pool->roomy;
+    if (pool->roomy != NULL)
+        pool->roomy->previous = slab;
+    pool->roomy = slab;
+    slab->listed = true;
+}
+
+static void delist(cz_pool_t *pool, cz_slab_t *slab)
+{
+    if (slab->previous != NULL)
+        slab->previous->next = slab->next;
+    else
+        pool->roomy = slab->next;
+    if (slab->next != NULL)
+        slab->next->previous = slab->previous;
+    slab->listed = false;
+}
+
+static cz_slab_t *new_slab(cz_pool_t *pool)
+{
+    cz_slab_t *slab = pool->spare;
+    if (slab != NULL) {
+        pool->spare = NULL;
+        return slab;
+    }
+    slab = cz_arena_block(pool->arena, CZ_SLAB_BYTES);
+    if (slab == NULL)
+        return NULL;
+    memset(slab, 0, sizeof *slab);
+    slab->pool = pool;
+    slab->fresh = (char *)slab + FIRST;
+    return slab;
+}
+
+void *cz_pool_get_slow(cz_pool_t *pool)
+{
+    cz_slab_t *slab = pool->slab;
+    if (!cz_list_empty(&pool->foreign)) {
+        cz_free_t *cell = cz_list_take(&pool->foreign);
+        while (cell != NULL) {
+            cz_free_t *next = cell->next;
+            cz_pool_put(cell);
+            cell = next;
+        }
+        if (slab != NULL && slab->free != NULL)
+            return cz_pool_get(pool);
+    }
+    if (slab == NULL || slab->fresh + pool->cell_bytes > (char *)slab + CZ_SLAB_BYTES) {
+        if (pool->roomy != NULL) {
+            slab = pool->roomy;
+            delist(pool, slab);
+        } else {
+            slab = new_slab(pool);
+            if (slab == NULL)
+                return NULL;
+        }
+        pool->slab = slab; /* the old one is full: its next put lists it */
+        if (slab->free != NULL)
+            return cz_pool_get(pool);
+    }
+    void *cell = slab->fresh; /* one after the other, so that no page is touched before it is needed */
+    slab->fresh += pool->cell_bytes;
+    slab->used++;
+    pool->live++;
+    return cell;
+}
+
+/* A cell came back to a slab that is not the current one. */
+void cz_pool_put_slow(cz_pool_t *pool, cz_slab_t *slab)
+{
+    if (slab->used == 0) {
+        if (slab->listed)
+            delist(pool, slab);
+        if (pool->spare == NULL)
+            pool->spare = slab;
+        else
+            give_back(pool, slab);
+    } else if (!slab->listed) {
+        enlist(pool, slab);
+    }
+}
+
+void cz_pool_hand_back(cz_pool_t *pool, void *memory)
+{
+    cz_free_t *cell = memory;
+    cz_list_push(&pool->foreign, cell, cell);
+}

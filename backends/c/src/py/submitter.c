@@ -1,0 +1,175 @@
+/* The native add_task: a positional call of a known plan, on a lane with room, becomes a handle here.
+ * Everything else goes to policy's fallback as it came. */
+#include "native.h"
+
+typedef struct {
+    PyObject_HEAD vectorcallfunc call;
+    Engine *engine;
+    PyObject *owner, *plans, *fallback;
+} Submitter;
+
+/* A copy of the caller's context if anything is set in it; *context NULL: it is empty, as most are. */
+static int current_context(PyObject **context)
+{
+    *context = NULL;
+#if PY_VERSION_HEX < 0x030F0000 /* read where it stands: copying just to look costs as much as all the rest */
+    PyObject *own = PyThreadState_Get()->context;
+    if (own == NULL || PyMapping_Size(own) == 0)
+        return 0;
+#endif
+    PyObject *copy = PyContext_CopyCurrent();
+    if (copy == NULL)
+        return -1;
+    if (PyMapping_Size(copy) == 0)
+        Py_DECREF(copy);
+    else
+        *context = copy;
+    return 0;
+}
+
+static PyObject *with_ext(Engine *engine, PyObject *context)
+{
+    PyObject *ext = PyObject_CallFunctionObjArgs(engine->make_ext, context, Py_None, NULL);
+    Py_DECREF(context);
+    return ext;
+}
+
+static PlanView *find_plan(Submitter *self, PyObject *fn, Py_ssize_t count)
+{
+    PyObject *plan = PyDict_GetItemWithError(self->plans, fn);
+    if (plan == NULL) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError))
+            PyErr_Clear(); /* not hashable */
+        return NULL;
+    }
+    PlanView *view = self->engine->plans[((uintptr_t)plan >> 4) % PLANS];
+    if (view == NULL || view->plan != plan) {
+        view = plan_view(self->engine, plan, true);
+        if (view == NULL)
+            return NULL;
+    } else {
+        Py_INCREF(view);
+    }
+    if (count < view->least || count > view->most)
+        Py_CLEAR(view);
+    return view;
+}
+
+static PyObject *submit(PyObject *callable, PyObject *const *args, size_t flags, PyObject *names)
+{
+    Submitter *self = (Submitter *)callable;
+    Engine *engine = self->engine;
+    Py_ssize_t count = PyVectorcall_NARGS(flags) - 1;
+    PyObject *payload, *context, *ext = NULL;
+    PlanView *view;
+    if (names != NULL || count < 0 || engine->closed)
+        goto fallback;
+    view = find_plan(self, args[0], count);
+    if (view == NULL) {
+        if (PyErr_Occurred())
+            return NULL;
+        goto fallback;
+    }
+    if (current_context(&context) < 0 || (context != NULL && (ext = with_ext(engine, context)) == NULL)) {
+        Py_DECREF(view);
+        return NULL;
+    }
+    payload = NULL;
+    if (count == 1) {
+        payload = Py_NewRef(args[1]);
+    } else if (count > 1) {
+        payload = PyTuple_New(count);
+        if (payload == NULL) {
+            Py_XDECREF(ext);
+            Py_DECREF(view);
+            return NULL;
+        }
+        for (Py_ssize_t i = 0; i < count; i++)
+            PyTuple_SET_ITEM(payload, i, Py_NewRef(args[i + 1]));
+    }
+    unsigned lane = view->lane;
+    if (!cz_queue_admit(&engine->queue, lane, 1, false)) {
+        Py_XDECREF(ext);
+        Py_XDECREF(payload);
+        Py_DECREF(view);
+        goto fallback;
+    }
+    Handle *handle =
+        handle_new(engine, view, payload, ext, CZ_PENDING | CZ_LINKED | (count == 1 ? CZ_ONE_ARG : 0), cz_now_ns());
+    Py_DECREF(view);
+    if (handle == NULL) {
+        cz_queue_readmit(&engine->queue, lane, 1);
+        return NULL;
+    }
+    cz_metrics_add(&engine->metrics, CZ_SUBMITTED, 1);
+    if (lane == 0 && engine->critical_waiting != NULL)
+        tell_int(engine, engine->critical_waiting, 1);
+    cz_queue_push(&engine->queue, lane, &handle->cell, &handle->cell);
+    if (!cz_flag_read(&engine->gate.waking)) {
+        if (cz_flag_read(&engine->gate.idle.count))
+            gate_wake(engine);
+        else if (lane == 0 || engine->backlog != NULL)
+            gate_busy(engine, lane);
+    }
+    return (PyObject *)handle;
+
+fallback:
+    return PyObject_Vectorcall(self->fallback, args, flags & ~PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+}
+
+PyObject *submitter_new(PyObject *owner, Engine *engine, PyObject *plans, PyObject *fallback)
+{
+    Submitter *self = PyObject_GC_New(Submitter, cz.submitter);
+    if (self == NULL)
+        return NULL;
+    self->call = submit;
+    self->engine = engine;
+    self->owner = Py_NewRef(owner);
+    self->plans = Py_NewRef(plans);
+    self->fallback = Py_NewRef(fallback);
+    PyObject_GC_Track(self);
+    return (PyObject *)self;
+}
+
+static int submitter_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Submitter *submitter = (Submitter *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(submitter->owner);
+    Py_VISIT(submitter->plans);
+    Py_VISIT(submitter->fallback);
+    return 0;
+}
+
+/* Nothing is cleared: a finalizer may still call it. Its cycles have other parts that clear themselves. */
+static void submitter_dealloc(PyObject *self)
+{
+    Submitter *submitter = (Submitter *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_XDECREF(submitter->plans);
+    Py_XDECREF(submitter->fallback);
+    Py_XDECREF(submitter->owner);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef submitter_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Submitter, call), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot submitter_slots[] = {
+    {Py_tp_traverse, submitter_traverse},
+    {Py_tp_dealloc, submitter_dealloc},
+    {Py_tp_members, submitter_members},
+    {Py_tp_call, PyVectorcall_Call},
+    {0, NULL},
+};
+
+PyType_Spec submitter_spec = {
+    .name = "catzilla.backends.c._native.Submitter",
+    .basicsize = sizeof(Submitter),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = submitter_slots,
+};

@@ -1,0 +1,100 @@
+/* Waiting for the end of a task without the GIL. */
+#include <errno.h>
+#include <sched.h>
+
+#include "native.h"
+
+#define LONGEST_NS (INT64_C(100) * 365 * 86400 * 1000000000) /* longer is for ever */
+#define SPIN_NS 30000 /* a task that a listening worker takes at once is done in this time */
+
+static inline bool is_done(Handle *handle)
+{
+    return (cz_word_load(&handle->cell.word) & CZ_STATE) >= CZ_COMPLETED;
+}
+
+/* Without the GIL. Listens a moment: sleeping and being woken costs ten times what a short task does. */
+static bool listen(Handle *handle, int64_t spin_ns)
+{
+    int64_t end_ns = cz_now_ns() + spin_ns;
+    do {
+        for (int i = 0; i < 10; i++) {
+            if (is_done(handle))
+                return true;
+            sched_yield();
+        }
+    } while (cz_now_ns() < end_ns);
+    return is_done(handle);
+}
+
+/* Without the GIL: sleep until it is done, the time has come, or a signal. */
+static int sleep_on(Handle *handle, int64_t until_ns)
+{
+    uint32_t word = cz_word_load(&handle->cell.word);
+    for (;;) {
+        if ((word & CZ_STATE) >= CZ_COMPLETED)
+            return 0;
+        if (!(word & CZ_WAITED)) {
+            if (!cz_word_swap(&handle->cell.word, &word, word | CZ_WAITED))
+                continue;
+            word |= CZ_WAITED;
+        }
+        int result = cz_wait_word(&handle->cell.word, word, until_ns);
+        if (result == ETIMEDOUT || result == EINTR)
+            return result;
+        word = cz_word_load(&handle->cell.word);
+    }
+}
+
+/* 1: done, 0: the time is over, -1: a signal handler raised. until_ns negative: no limit. */
+static int wait_until(Handle *handle, int64_t until_ns)
+{
+    bool listened = false;
+    while (!is_done(handle)) {
+        int result;
+        Py_BEGIN_ALLOW_THREADS if (!listened)
+        {
+            listened = true;
+            result = listen(handle, SPIN_NS) ? 0 : EINTR; /* a signal may have come meanwhile */
+        }
+        else
+        {
+            result = sleep_on(handle, until_ns);
+        }
+        Py_END_ALLOW_THREADS if (result == EINTR && PyErr_CheckSignals() < 0) return -1;
+        if (until_ns >= 0 && !is_done(handle) && cz_now_ns() >= until_ns)
+            return 0;
+    }
+    return 1;
+}
+
+PyObject *handle_wait_ns(PyObject *self, PyObject *timeout)
+{
+    Handle *handle = (Handle *)self;
+    int overflow;
+    long long timeout_ns = PyLong_AsLongLongAndOverflow(timeout, &overflow);
+    if (timeout_ns == -1 && PyErr_Occurred())
+        return NULL;
+    if (is_done(handle))
+        Py_RETURN_TRUE;
+    if (overflow == 0 && timeout_ns == 0)
+        Py_RETURN_FALSE;
+    int64_t until_ns = overflow != 0 || timeout_ns < 0 || timeout_ns > LONGEST_NS ? -1 : cz_now_ns() + timeout_ns;
+    Py_INCREF(self);
+    int result = wait_until(handle, until_ns);
+    Py_DECREF(self);
+    return result < 0 ? NULL : PyBool_FromLong(result);
+}
+
+/* The value when there is one, or when it comes in a moment; all else is what TaskResult says. */
+PyObject *handle_wait(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    Handle *handle = (Handle *)self;
+    if ((cz_word_load(&handle->cell.word) & CZ_STATE) == CZ_COMPLETED && count == 0 && names == NULL)
+        return Py_NewRef(handle->payload);
+    PyObject *wait = PyObject_GetAttr(self, cz.s_wait);
+    if (wait == NULL)
+        return NULL;
+    PyObject *value = PyObject_Vectorcall(wait, args, (size_t)count, names);
+    Py_DECREF(wait);
+    return value;
+}
