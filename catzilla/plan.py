@@ -47,7 +47,7 @@ class Plan:
         spec.plan = self
 
 
-def make_plan(system: TaskSystem, fn: Callable[..., Any], options: TaskOptions, kept: bool) -> Plan:
+def make_plan(system: TaskSystem, fn: Callable[..., Any], options: TaskOptions, kept: bool = False) -> Plan:
     """Plain (no runner) when nothing has to be done around the call. Only a plan that is kept is worth compiling."""
     from .compiling import run_native
     from .runner import run_async, run_sync
