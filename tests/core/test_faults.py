@@ -28,6 +28,8 @@ def resident_bytes() -> int:
 class Thing:
     """Something a weak reference can watch."""
 
+    result: Any = None
+
 
 # -- exceptions of every kind ------------------------------------------------------------------
 
