@@ -133,7 +133,6 @@ SUBMITS: dict[str, Callable[[TaskSystem, Callable[[int], None]], object]] = {
     "options": lambda system, fn: system.add_task(fn, 1, max_retries=1, timeout_ms=60_000),
     "delayed": lambda system, fn: system.add_task(fn, 1, delay_ms=1),
     "batch": lambda system, fn: system.add_tasks(fn, [(1,)] * 20),
-    "critical": lambda system, fn: system.add_task(fn, 1, priority=TaskPriority.CRITICAL),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -34,7 +35,7 @@ class Clock:
 
     def percentile_ms(self, share: float) -> float:
         ordered = sorted(self.taken)
-        return 1_000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+        return 1_000 * ordered[math.ceil(share * len(ordered)) - 1]
 
     def mean_ms(self) -> float:
         return 1_000 * sum(self.taken) / len(self.taken)
