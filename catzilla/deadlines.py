@@ -119,6 +119,7 @@ class Deadlines:
         from .runner import retry_due_ns
 
         attempt.condemned = True  # before inline is read: whoever starts an inline task reads it after counting it
+        self._system.compiling.stop(attempt.handle)
         self._stuck[attempt] = None
         handle = attempt.handle
         spec: Any = handle.plan.owner

@@ -98,7 +98,7 @@ class TaskResult(Generic[R], metaclass=ABCMeta):
         """End the task: one that has not started is CANCELLED, a coroutine is cancelled.
 
         False for one that runs: a function cannot be stopped from outside, but finds
-        ``current_task().cancel_requested`` set.
+        ``current_task().cancel_requested`` set. One that runs as C is CANCELLED at its loop's next round.
         """
         spec = _spec(self)
         handle = cast("Any", self)
@@ -109,6 +109,7 @@ class TaskResult(Generic[R], metaclass=ABCMeta):
             return self.settle(CANCELLED, TaskCancelled(f"task {spec.name} was cancelled before it started"))
         if self.state() == RUNNING:
             spec.system.ensure_ext(handle).cancel_requested = True
+            spec.system.compiling.stop(handle)
             return spec.system.coroutines.cancel(handle)
         return False
 

@@ -54,10 +54,13 @@ CONDEMNED: Final = Sentinel("CONDEMNED")  # the attempt was taken away; this thr
 
 
 class Kernel(Protocol):
-    """A compiled task function: what a backend calls without the GIL."""
+    """A compiled task function: what a backend calls without the GIL (compiler/runtime/catzilla_kernel.h)."""
 
     address: int
     type_code: bytes
+
+    def holds(self) -> bool:
+        """Asked under the GIL before each call: every global name is still what the kernel was compiled for."""
 
 
 class Plan(Protocol):

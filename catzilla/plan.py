@@ -9,6 +9,7 @@ from .options import TaskOptions
 from .shape import Shape, call_of, shape_of
 
 if TYPE_CHECKING:
+    from .compiling import Native
     from .interface import Kernel, Runner
     from .system import TaskSystem
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 class Spec:
     """``Plan.owner``: what policy knows of the task behind a plan."""
 
-    __slots__ = ("fn", "is_async", "name", "options", "shape", "system", "timeout_ns")
+    __slots__ = ("fn", "is_async", "name", "native", "options", "plan", "shape", "system", "timeout_ns")
 
     def __init__(self, system: TaskSystem, fn: Callable[..., Any], options: TaskOptions) -> None:
         self.system = system
@@ -25,6 +26,8 @@ class Spec:
         self.name = options.name or name_of(fn)
         self.shape: Shape | None = shape_of(fn)
         self.is_async = is_async(fn)
+        self.native: Native | None = None  # what may run it as C
+        self.plan: Plan | None = None
         self.timeout_ns = None if options.timeout_ms is None else max(1, int(options.timeout_ms * 1e6))
 
 
@@ -41,10 +44,12 @@ class Plan:
         self.kernel: Kernel | None = None
         self.timed = bool(spec.system.config.enable_profiling)
         self.owner = spec
+        spec.plan = self
 
 
-def make_plan(system: TaskSystem, fn: Callable[..., Any], options: TaskOptions) -> Plan:
-    """Plain (no runner) when nothing has to be done around the call."""
+def make_plan(system: TaskSystem, fn: Callable[..., Any], options: TaskOptions, kept: bool = False) -> Plan:
+    """Plain (no runner) when nothing has to be done around the call. Only a plan that is kept is worth compiling."""
+    from .compiling import run_native
     from .runner import run_async, run_sync
 
     spec = Spec(system, fn, options)
@@ -53,7 +58,13 @@ def make_plan(system: TaskSystem, fn: Callable[..., Any], options: TaskOptions) 
         runner = run_async
     elif options.timeout_ms is not None or options.max_retries:
         runner = run_sync
-    return Plan(spec, runner)
+    native = system.compiling.consider(spec) if kept else None
+    if native is None:
+        return Plan(spec, runner)
+    spec.native = native
+    plan = Plan(spec, runner or (None if system.compiling.native_calls else run_native))
+    native.request(None)  # last: the building thread may be done at once
+    return plan
 
 
 def name_of(fn: Any) -> str:

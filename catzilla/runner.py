@@ -9,6 +9,7 @@ from __future__ import annotations
 from time import monotonic_ns
 from typing import Any
 
+from .compiling import DEOPT
 from .errors import TaskInterrupted, TaskTimeout
 from .ext import Ext
 from .interface import CONDEMNED, DETACHED, FAILED, Again, Handle
@@ -21,7 +22,9 @@ def run_sync(handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> o
     deadlines = spec.system.deadlines
     attempt = None if spec.timeout_ns is None else deadlines.enter(handle, args, spec.timeout_ns)
     try:
-        value = spec.fn(*args, **kwargs)
+        value = DEOPT if spec.native is None else spec.native.call(handle, args, kwargs)
+        if value is DEOPT:
+            value = spec.fn(*args, **kwargs)
     except BaseException as error:
         if attempt is not None and not deadlines.leave(attempt):
             return CONDEMNED

@@ -162,7 +162,7 @@ def system_stats(system: TaskSystem) -> SystemStats:
         rejected=counters["rejected"],
         unretrieved_failures=system.reports.count(),
         oldest_ready_age_ms=max(0.0, (now_ns - min(oldest)) / 1e6) if oldest else None,
-        compiled_tasks=0,
+        compiled_tasks=system.compiling.compiled(),
         native_executions=counters["native_executions"],
         deopts=counters["deopts"],
         workers_added=system.autoscaler.grown,

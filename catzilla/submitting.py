@@ -205,8 +205,9 @@ class Submitting:
         function = fn if task is None else task.fn
         if not callable(function):
             raise TypeError(f"add_task takes a function or another callable, and {fn!r} (a {type(fn).__name__}) is not")
-        plan = make_plan(self._system, function, base.changed(options) if options else base)
-        if key is not None and (task is not None or _is_static(function)):
+        kept = key is not None and (task is not None or _is_static(function))
+        plan = make_plan(self._system, function, base.changed(options) if options else base, kept)
+        if kept:
             self._keep(key, target, plan, native=not options)
         return plan
 

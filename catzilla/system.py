@@ -13,6 +13,7 @@ from . import lifecycle, registry
 from .autoscale import Autoscaler
 from .batch import BatchResult
 from .boost import boost
+from .compiling import Compiling
 from .config import SystemConfig, resolve
 from .coroutines import Coroutines
 from .deadlines import Deadlines, Shield
@@ -77,6 +78,7 @@ class TaskSystem:
         self.config = resolve(config, options)
         self._backend = registry.load(self.config.backend, self.config.origin("backend"))
         self.backend_name = self._backend.name
+        self.backend_features = self._backend.features
         attach(self._backend.handle_type)
         self.closed = False
         self.forked_ns = 0
@@ -103,6 +105,7 @@ class TaskSystem:
         self.autoscaler = Autoscaler(self)
         self.autoscaler.apply()
         self.reserve_made = False  # with the first thread
+        self.compiling = Compiling(self)
         self.submitting = Submitting(self)
         queue = self.engine.queue
         self.add_task = cast("AddTask", queue.submitter(self.submitting.native, self.submitting.add_task))
@@ -241,6 +244,7 @@ class TaskSystem:
         self.submitting.wake_blocked()
 
     def stop_threads(self) -> None:
+        self.compiling.stop_all()
         self.threads.join(JOIN_S)  # with their last references, failures that nobody looked at are reported
         self.coroutines.stop()
         self.supervisor.stop()

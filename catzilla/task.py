@@ -93,7 +93,19 @@ class Task(Generic[P, R]):
         """Whether and how the task is compiled, and if not, why."""
         if self.options.compile_to_c is False:
             return f"{self.name} runs as Python: compile_to_c=False"
-        return f"{self.name} runs as Python: this build has no compiler"
+        from .compiler.explain import explain_function, explain_native
+
+        system = self._binder.tasks
+        if system is None:
+            return explain_function(self.name, self.fn, pays=bool(self.options.compile_to_c))
+        if not system.config.enable_c_compilation:
+            return f"{self.name} runs as Python: enable_c_compilation=False"
+        native = system.plan_for(self.origin, {}).owner.native
+        if native is not None:
+            return explain_native(native)
+        return explain_function(
+            self.name, self.fn, pays=bool(self.options.compile_to_c) or system.compiling.native_calls
+        )
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.fn(*self.receiver, *args, **kwargs)

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from . import demo, doctor, run
+from . import cache, demo, doctor, explain, run
 from .facts import version
 from .output import Output
 
-COMMANDS = (doctor.COMMAND, demo.COMMAND, run.COMMAND)
+COMMANDS = (doctor.COMMAND, demo.COMMAND, run.COMMAND, explain.COMMAND, cache.COMMAND)
 ABOUT = "Background tasks inside your Python process."
 
 

@@ -1,0 +1,122 @@
+"""A compiled function in the process: guards, one run, and what comes out of it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any, Final
+
+from catzilla.compiling import DEOPT, STOPPED
+
+from . import cache
+from .convert import Mismatch, Reader, Writer
+from .load import Library, memory
+from .load import types as ffi_types
+from .toolchain import BuildFailed, Toolchain, reason_for_none, toolchains
+from .types import Type
+from .unit import Unit
+
+LIMIT_BYTES: Final = 1 << 30  # of memory in one run; what needs more runs in Python
+DEPTH_MARGIN: Final = 300  # frames that the interpreter and the worker may have below the task
+MOST_DEPTH: Final = 4_000  # of nested calls, for the C stack
+
+
+class Kernel:
+    """``interface.Kernel``, and how it is called without a backend that does it natively."""
+
+    def __init__(self, unit: Unit, library: Library, toolchain: Toolchain) -> None:
+        self.unit = unit
+        self.params: tuple[Type, ...] = unit.entry.params
+        self.address = library.address
+        self.type_code = unit.type_code().encode()
+        self.guards = tuple(unit.names.guards.values())
+        self.toolchain = toolchain
+        self._library = library
+        self._tags = unit.result_types()
+        self._recursive = unit.recursive
+
+    def holds(self) -> bool:
+        """Whether every global name still is what it was when the function was compiled."""
+        source = self.unit.entry.source
+        return source.fn.__code__ is source.code and all(guard.holds() for guard in self.guards)
+
+    def new_run(self) -> Any:
+        """The run-time structure; ``stop`` may be set from any thread."""
+        malloc, free = memory()
+        depth = min(sys.getrecursionlimit() - DEPTH_MARGIN, MOST_DEPTH) if self._recursive else MOST_DEPTH
+        fields = {"limit": LIMIT_BYTES, "depth": depth, "stack_bytes": stack_bytes(), "malloc": malloc, "free": free}
+        return ffi_types().new("cz_runtime_t *", fields)
+
+    def arguments(self, values: tuple[Any, ...]) -> tuple[Any, Writer]:
+        """Raises Mismatch."""
+        if len(values) != len(self.params):
+            raise Mismatch(f"{len(values)} arguments instead of {len(self.params)}")
+        writer = Writer(self.unit.tag)
+        slots = ffi_types().new("cz_value_t[]", max(1, len(values)))
+        for index, type_ in enumerate(self.params):
+            writer.put(slots[index], type_, values[index])
+        return slots, writer
+
+    def run(self, values: tuple[Any, ...], rt: Any = None) -> tuple[Any, str | None]:
+        """(value or DEOPT or STOPPED, why). What was printed is printed now; that may raise."""
+        if not self.holds():
+            return DEOPT, "a global name that it uses has changed"
+        try:
+            slots, writer = self.arguments(values)
+        except Mismatch as mismatch:
+            return DEOPT, f"called with {mismatch}"
+        if rt is None:
+            rt = self.new_run()
+        result = ffi_types().new("cz_value_t *")
+        try:
+            status = self._library.kernel(slots, result, rt)
+            if status == 2:
+                return STOPPED, "stopped"
+            if status:
+                line, reason = self.unit.reasons[rt.why]
+                return DEOPT, f"line {line}: {reason}"
+            reader = Reader(self._tags)
+            value = reader.value(result)
+            printed = [_printed(reader, entry) for entry in _entries(rt.prints)]
+        finally:
+            self._library.release(rt)
+            del writer
+        for pieces, separator, end in printed:
+            print(*pieces, sep=separator, end=end)
+        return value, None
+
+
+def stack_bytes() -> int:
+    """How much of a thread's C stack nested calls may use: a part of what the thread surely has."""
+    return threading.stack_size() // 4 or 256 * 1024
+
+
+def _entries(entry: Any) -> Any:
+    while entry:
+        yield entry
+        entry = entry.next
+
+
+def _printed(reader: Reader, entry: Any) -> tuple[list[str], str, str]:
+    pieces = [reader.text(entry.pieces[index]) for index in range(entry.count)]
+    return pieces, reader.text(entry.separator), reader.text(entry.end)
+
+
+def build(fn: Any, params: tuple[Type, ...], toolchain: Toolchain | None = None) -> Kernel:
+    """Compile a function for these types. Raises Refusal or BuildFailed."""
+    unit = Unit(fn, params)
+    return load(unit, toolchain)
+
+
+def load(unit: Unit, toolchain: Toolchain | None = None) -> Kernel:
+    """With the first toolchain that works. Raises Refusal or BuildFailed."""
+    text = unit.text()
+    failures = []
+    for candidate in [toolchain] if toolchain is not None else toolchains():
+        try:
+            return Kernel(unit, Library(cache.build(text, candidate)), candidate)
+        except BuildFailed as error:
+            failures.append(f"{candidate.name}: {error}")
+        except OSError as error:
+            failures.append(f"{candidate.name}: what it made cannot be loaded: {error}")
+    raise BuildFailed("; ".join(failures) or reason_for_none())

@@ -1,0 +1,252 @@
+"""Which tasks run as C: decided here, above the waist; catzilla/compiler does it, and is imported by its thread.
+
+A plan that may gain from it is given a ``Native`` and a runner that asks it first. The function runs
+as Python until its kernel is there, and whenever the kernel cannot do exactly what Python would.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any, Final
+
+from .errors import TaskCancelled
+from .interface import CANCELLED, DETACHED, Handle, Sentinel
+from .log import logger
+
+if TYPE_CHECKING:
+    from .plan import Spec
+    from .system import TaskSystem
+
+DEOPT: Final = Sentinel("DEOPT")  # the interpreter runs the function
+STOPPED: Final = Sentinel("STOPPED")  # a cancel or a deadline ended the kernel's loop
+MOST_DEOPTS: Final = 16  # in a row; then the task stays in Python
+MOST_MISMATCHES: Final = 4  # in a row; then the kernel is built again, for what is passed
+MOST_BUILDS: Final = 3  # of one task
+
+
+class Compiling:
+    """The natively run tasks of one system."""
+
+    def __init__(self, system: TaskSystem) -> None:
+        self._system = system
+        self.running: dict[Any, Any] = {}  # handle -> the run-time structure of its kernel
+        self._natives: weakref.WeakSet[Native] = weakref.WeakSet()
+
+    def consider(self, spec: Spec) -> Native | None:
+        """A Native for what may gain from being compiled; None for the rest. No compiler is imported here."""
+        options = spec.options
+        if not self._system.config.enable_c_compilation or options.compile_to_c is False or spec.is_async:
+            return None
+        fn = spec.fn
+        if type(fn) is not FunctionType:
+            if options.compile_to_c:
+                logger.warning("task %s runs as Python: only functions written with def are compiled", spec.name)
+            return None
+        # Through cffi a call costs a few microseconds, more than a function without a loop takes.
+        if not options.compile_to_c and not self.native_calls and not may_loop(fn):
+            return None
+        native = Native(self, spec)
+        self._natives.add(native)
+        return native
+
+    @property
+    def native_calls(self) -> bool:
+        """Whether the backend calls kernels by itself."""
+        return "kernels" in self._system.backend_features
+
+    def compiled(self) -> int:
+        return sum(1 for native in list(self._natives) if native.kernel is not None)
+
+    def count(self, counter: str) -> None:
+        self._system.engine.metrics.add(counter)
+
+    def stop(self, handle: Any) -> None:
+        """End the handle's kernel at its next round of a loop; no effect on what runs as Python."""
+        rt = self.running.get(handle)
+        if rt is not None:
+            rt.stop = 1
+
+    def stop_all(self) -> None:
+        """Whatever still runs was abandoned: it need not go on."""
+        for rt in list(self.running.values()):
+            rt.stop = 1
+
+
+class Native:
+    """One task's kernel, from wanted to built or refused."""
+
+    def __init__(self, compiling: Compiling, spec: Spec) -> None:
+        self.compiling = compiling
+        self.spec = spec
+        self.kernel: Any = None
+        self.state = "waiting"  # waiting, watching (for a call that shows the types), building, ready, refused, pinned
+        self.reason: str | None = None
+        self.runs = 0
+        self.deopts = 0
+        self.last_deopt: str | None = None
+        self._in_a_row = 0
+        self._mismatches = 0
+        self._builds = 0
+
+    def request(self, types: Any) -> None:
+        """Build, in the background; ``types`` None: those of the annotations."""
+        from .compiler.queue import submit
+
+        self.state = "building"
+        self._builds += 1
+        submit(self, types)
+
+    # -- what the building thread says -----------------------------------------------------------
+
+    def built(self, kernel: Any) -> None:
+        self._in_a_row = self._mismatches = 0
+        self.kernel = kernel
+        self.state = "ready"
+        if self.spec.system.compiling.native_calls:
+            plan: Any = self.spec.plan
+            plan.kernel = kernel
+
+    def watch(self) -> None:
+        self.state = "watching"
+
+    def refuse(self, reason: str) -> None:
+        self.kernel = None
+        self.reason = reason
+        self.state = "refused"
+        plan: Any = self.spec.plan
+        if plan is not None and plan.runner is run_native:
+            plan.runner = None
+        if self.spec.options.compile_to_c:
+            logger.warning("task %s runs as Python: %s", self.spec.name, reason)
+
+    # -- a call ----------------------------------------------------------------------------------
+
+    def call(self, handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The value; DEOPT: run the function; DETACHED: it was cancelled and is settled."""
+        kernel = self.kernel
+        if kernel is None:
+            if self.state == "watching":
+                self._watch_call(args, kwargs)
+            return DEOPT
+        if sys.gettrace() is not None or sys.getprofile() is not None:
+            return DEOPT  # who traces wants to see the function run
+        values = bind(self.spec.fn, args, kwargs)
+        if values is None:
+            return DEOPT
+        running = self.compiling.running
+        rt = running[handle] = kernel.new_run()
+        try:
+            ext: Any = handle.ext
+            if ext is not None and (ext.cancel_requested or (ext.attempt is not None and ext.attempt.condemned)):
+                rt.stop = 1
+            value, why = kernel.run(values, rt)
+        finally:
+            if running.get(handle) is rt:  # a retry may have begun meanwhile
+                del running[handle]
+        if value is DEOPT:
+            self._deopt(why, values)
+        elif value is STOPPED:
+            return self._stopped(handle)
+        else:
+            self._in_a_row = self._mismatches = 0
+            self.runs += 1
+            self.compiling.count("native_executions")
+        return value
+
+    def _watch_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        from .compiler.convert import types_of
+
+        values = bind(self.spec.fn, args, kwargs)
+        types = None if values is None else types_of(values)
+        if types is not None and self.state == "watching":
+            self.request(types)
+
+    def _deopt(self, why: str, values: tuple[Any, ...]) -> None:
+        self.deopts += 1
+        self.last_deopt = why
+        self._in_a_row += 1
+        self.compiling.count("deopts")
+        if why.startswith("called with"):
+            self._mismatches += 1
+            if self._mismatches >= MOST_MISMATCHES and self._builds < MOST_BUILDS:
+                from .compiler.convert import types_of
+
+                types = types_of(values)
+                if types is not None and self.state == "ready":
+                    self.request(types)
+        if self._in_a_row >= MOST_DEOPTS and self.state == "ready":
+            self.kernel = None
+            self.state = "pinned"
+            self.reason = f"{self._in_a_row} calls in a row could not be finished as C, the last one at {why}"
+            plan: Any = self.spec.plan
+            plan.kernel = None
+            if plan.runner is run_native:
+                plan.runner = None
+
+    def _stopped(self, handle: Any) -> Any:
+        ext: Any = handle.ext
+        if ext is not None and ext.attempt is not None and ext.attempt.condemned:
+            return None  # nobody looks: the attempt is over
+        handle.settle(CANCELLED, TaskCancelled(f"task {self.spec.name} was cancelled while it ran as C"))
+        return DETACHED
+
+
+def run_native(handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+    """The runner of a task that has nothing else around it; see interface.Runner for the frames."""
+    spec: Any = handle.plan.owner
+    value = spec.native.call(handle, args, kwargs)
+    return spec.fn(*args, **kwargs) if value is DEOPT else value
+
+
+def bind(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
+    """A value for every parameter, in order; None: the call does not fit (Python says how)."""
+    code = fn.__code__
+    positional = code.co_argcount
+    names = code.co_varnames[: positional + code.co_kwonlyargcount]
+    if len(args) == len(names) == positional and not kwargs:
+        return args
+    if len(args) > positional:
+        return None
+    defaults = fn.__defaults__ or ()
+    keyword_defaults = fn.__kwdefaults__ or {}
+    values = list(args)
+    used = 0
+    for index in range(len(args), len(names)):
+        name = names[index]
+        if name in kwargs and index >= code.co_posonlyargcount:
+            values.append(kwargs[name])
+            used += 1
+        elif index < positional and index >= positional - len(defaults):
+            values.append(defaults[index - positional])
+        elif index >= positional and name in keyword_defaults:
+            values.append(keyword_defaults[name])
+        else:
+            return None
+    return tuple(values) if used == len(kwargs) else None
+
+
+def may_loop(fn: FunctionType, depth: int = 3) -> bool:
+    """Whether it, or a function that it calls by a global name, has a loop or calls itself."""
+    code = fn.__code__
+    if fn.__name__ in code.co_names or _has_loop(code):
+        return True
+    if depth == 0:
+        return False
+    for name in code.co_names:
+        called = fn.__globals__.get(name)
+        called = getattr(called, "__wrapped__", called)
+        if type(called) is FunctionType and called is not fn and may_loop(called, depth - 1):
+            return True
+    return False
+
+
+def _has_loop(code: CodeType) -> bool:
+    from opcode import opmap
+
+    loops = {opmap[name] for name in ("FOR_ITER", "JUMP_BACKWARD", "POP_JUMP_BACKWARD_IF_TRUE") if name in opmap}
+    loops |= {number for name, number in opmap.items() if name.startswith("POP_JUMP_BACKWARD")}
+    if not loops.isdisjoint(code.co_code[::2]):
+        return True
+    return any(isinstance(constant, CodeType) and _has_loop(constant) for constant in code.co_consts)
