@@ -178,6 +178,9 @@ void *cz_arena_block(cz_arena_t *arena, size_t size)
         if (start > map)
             munmap(map, (size_t)(start - map));
         munmap(start + size, (size_t)(map + size - start));
+#ifdef MADV_POPULATE_WRITE
+        madvise(start, size, MADV_POPULATE_WRITE); /* one call, not a fault for each page; older kernels know it not */
+#endif
         block = start;
     }
     if (block != NULL)
