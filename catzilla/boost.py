@@ -9,26 +9,40 @@ serves every system in it; it is restored only while the value is still the one 
 from __future__ import annotations
 
 import sys
+from itertools import repeat
+from operator import length_hint
 from typing import Final
 
 BOOST_S: Final = 50e-6  # lower costs the computing thread more than it gives the CRITICAL task
+_FULL: Final = 1 << 62
 
 
 class _Boost:
     def __init__(self) -> None:
-        self.waiting = 0
         self.usual_s: float | None = None  # the interval to go back to, while lowered
+        self._zero()
+
+    def _zero(self) -> None:
+        # Consumed iterators: next() is one atomic step, whatever threads and signal handlers do it.
+        self._came = repeat(None, _FULL)
+        self._went = repeat(None, _FULL)
+
+    def waiting(self) -> int:
+        return length_hint(self._went) - length_hint(self._came)
 
     def add(self, n: int) -> None:
-        # Threads may interleave here; the interval follows the sign of the count, and each change of
-        # the count looks at it again, so the last one through leaves it right.
-        self.waiting += n
-        if self.waiting > 0:
+        """``n`` more CRITICAL tasks wait to start (negative: fewer)."""
+        counter = self._came if n > 0 else self._went
+        for _ in range(abs(n)):
+            next(counter)
+        if self.waiting() > 0:
             if self.usual_s is None:
                 usual_s = sys.getswitchinterval()
                 if usual_s > BOOST_S:
                     self.usual_s = usual_s
                     sys.setswitchinterval(BOOST_S)
+                    if self.waiting() <= 0:  # started while we lowered it, and found nothing to restore
+                        self.restore()
         elif self.usual_s is not None:
             self.restore()
 
@@ -39,7 +53,7 @@ class _Boost:
 
     def reset(self) -> None:
         """After a fork: no task of the parent waits here."""
-        self.waiting = 0
+        self._zero()
         self.restore()
 
 

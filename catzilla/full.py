@@ -169,13 +169,15 @@ class FullLanes:
 
     def _drop_oldest(self, full: Full, plan: Plan, args: tuple[Any, ...], ext: Ext | None) -> Handle:
         while True:
-            self._evict(full, plan)
+            evicted = self._evict(full, plan)
             outcome = self._submitting.accept(plan, args, ext)
             if not isinstance(outcome, Full):
                 return outcome
+            if not evicted:  # workers had not emptied it meanwhile either: nothing pending could make room
+                self._refuse(outcome, plan)
             full = outcome
 
-    def _evict(self, full: Full, plan: Plan) -> None:
+    def _evict(self, full: Full, plan: Plan) -> bool:
         engine = self._system.engine
         lanes = [plan.lane] if full is Full.LANE else [3, 2, 1, 0]
         for lane in lanes:
@@ -188,8 +190,8 @@ class FullLanes:
                 engine.metrics.add("dropped")
                 owner: Any = dropped.plan.owner
                 logger.warning("dropped task %s, the oldest of the full lane %s", owner.name, TaskPriority(lane).name)
-                return
-        self._refuse(full, plan)
+                return True
+        return False
 
     # -- batches -------------------------------------------------------------------------------
 

@@ -270,10 +270,16 @@ class Metrics(Protocol):
 
 
 class Engine(Protocol):
-    queue: Queue
-    workers: Workers
-    allocator: Allocator
-    metrics: Metrics
+    """Its parts, as plain attributes; read-only here, so that a backend may name its own types."""
+
+    @property
+    def queue(self) -> Queue: ...
+    @property
+    def workers(self) -> Workers: ...
+    @property
+    def allocator(self) -> Allocator: ...
+    @property
+    def metrics(self) -> Metrics: ...
 
     def abandon(self, error: BaseException) -> list[Handle]:
         """After a fork, in the child: no thread of it is left. Settle all that is not done with error."""

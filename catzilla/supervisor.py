@@ -48,11 +48,11 @@ class Supervisor:
         if due_ns < self._next_ns:
             self.wake()
 
-    def stop(self) -> None:
+    def stop(self, wait: bool = True) -> None:
         self._stopped = True
         if self.started:
             self.wake()
-            if self.on_own_thread():
+            if not wait or self.on_own_thread():
                 return
             if self.ended.acquire(timeout=1.0):
                 self.ended.release()

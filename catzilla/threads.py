@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .errors import TaskInterrupted
 from .log import logger
@@ -24,7 +24,8 @@ class Threads:
         self._serving: dict[threading.Thread, None] = {}
         self._complained = False
         self.name_prefix = "catzilla"
-        self.initializer: Callable[[], Any] | None = None
+        self.worker_name = "catzilla-worker"
+        self.initializer: Callable[[], bool] | None = None  # first on each worker's thread; False: it must not serve
 
     def want(self, slot: int) -> None:
         """EngineConfig.spawn: from any thread, a signal handler or a ``__del__``, so it only notes it.
@@ -38,10 +39,8 @@ class Threads:
         """On the supervisor's thread. False: a thread could not be started; try again later."""
         while self._wanted:
             slot = self._wanted.popleft()
-            kind = "reserve" if slot < 0 else "worker"
-            thread = threading.Thread(
-                target=self._main, args=(slot,), name=f"{self.name_prefix}-{kind}_{abs(slot)}", daemon=True
-            )
+            name = f"{self.name_prefix}-reserve_{-slot}" if slot < 0 else f"{self.worker_name}_{slot}"
+            thread = threading.Thread(target=self._main, args=(slot,), name=name, daemon=True)
             try:
                 thread.start()
             except RuntimeError as error:  # "can't start new thread"
@@ -60,9 +59,8 @@ class Threads:
         self._slots[ident] = slot
         self._serving[me] = None
         try:
-            if self.initializer is not None:
-                self.initializer()
-            engine.workers.serve(slot)
+            if self.initializer is None or self.initializer():
+                engine.workers.serve(slot)
         except TaskInterrupted:
             pass  # a condemned thread's interrupt may arrive as late as here; it was leaving anyway
         finally:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 STATE_COUNTER = {COMPLETED: "completed", FAILED: "failed", CANCELLED: "cancelled", TIMED_OUT: "timed_out"}
 _LONGEST_WAIT_NS = int(TIMEOUT_MAX) * 1_000_000_000
+_WAKING_NS = 50_000_000  # far more than a worker needs from its call to its first look
 
 
 class Failure:
@@ -180,6 +181,15 @@ class Handle:
 
         self.on_done(release)
         try:
+            gate = self._engine.gate
+            if gate.waking and (timeout_ns < 0 or timeout_ns > _WAKING_NS):
+                # Perhaps we are in a signal handler, and whoever was calling a worker is the frame we interrupted.
+                if lock.acquire(timeout=_WAKING_NS / 1e9):
+                    return True
+                if gate.waking:
+                    gate.rescue()
+                if timeout_ns > 0:
+                    timeout_ns -= _WAKING_NS
             if timeout_ns < 0 or timeout_ns > _LONGEST_WAIT_NS:
                 return lock.acquire()
             return lock.acquire(timeout=timeout_ns / 1e9) or self._state >= COMPLETED

@@ -197,7 +197,7 @@ class TestDoctor:
         environ = {"PYTHONIOENCODING": "ascii", "CATZILLA_BACKEND": "pythön", "PYTHONWARNINGS": "error"}
         for options in ([], ["--json"]):
             # When doctor shows it, Then it reports the mistake rather than fail to print it
-            with _popen("doctor", *options, **environ) as process:
+            with _popen("doctor", *options, cwd=None, **environ) as process:
                 out, err = process.communicate()
             assert process.returncode == 1, err
             assert "Traceback" not in err

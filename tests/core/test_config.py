@@ -97,7 +97,7 @@ class TestOneValue:
         # When it is an argument, or in a config object
         # Then it is what the system gets
         assert getattr(_resolve(**{name: value}), name) == value
-        assert getattr(_resolve(SystemConfig(**{name: value})), name) == value  # type: ignore[misc]
+        assert getattr(_resolve(SystemConfig(**{name: value})), name) == value
 
     @pytest.mark.parametrize(("name", "value"), _each(BAD_VALUES))
     def test_a_bad_value_is_one_error(self, name: str, value: Any) -> None:
@@ -361,7 +361,7 @@ class TestObject:
         with pytest.raises(AttributeError):
             del config.workers
         with pytest.raises(AttributeError):
-            config.unknown = 2  # type: ignore[attr-defined]
+            config.unknown = 2
 
     def test_replace_gives_a_copy(self) -> None:
         config = SystemConfig(workers=1, on_full="block")

@@ -185,12 +185,12 @@ def test_two_systems_are_drained(backend: Backend) -> None:
     ended = run(
         backend,
         """
-        import time
+        import sys, time
         first, second = TaskSystem(workers=1), TaskSystem(workers=1)
         for system in (first, second):
             system.add_task(time.sleep, 0.05)
-        first.add_task(print, "first")
-        second.add_task(print, "second")
+        first.add_task(sys.stdout.write, "first\\n")  # in one piece: both may write at once
+        second.add_task(sys.stdout.write, "second\\n")
         """,
     )
     assert (ended.returncode, sorted(ended.stdout.split()), ended.stderr) == (0, ["first", "second"], "")

@@ -261,7 +261,7 @@ class TestThirdParty:
 
         monkeypatch.setattr(registry, "_registered", never)
         assert registry.load("python").name == "python"
-        assert registry.load("auto")
+        assert registry.load("auto").name in registry.BUILT_IN
 
     @pytest.mark.parametrize(
         ("source", "words"),

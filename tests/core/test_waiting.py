@@ -86,7 +86,7 @@ def test_waiting_for_what_runs_already_grows_nothing(open_system: OpenSystem) ->
     eventually(lambda: outer.status is TaskStatus.RUNNING, "the other waits for it")
     threads = threading.active_count()
     time.sleep(0.05)
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # fewer: helpers of other tests may leave
     gate.set()
     assert outer.wait(PATIENCE_S) is True
 

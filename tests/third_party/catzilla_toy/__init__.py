@@ -38,7 +38,7 @@ class ToyEngine:
 class ToyBackend:
     name = "toy"
     features = frozenset({"delays", "context", "fork"})
-    handle_type = ToyHandle
+    handle_type: type = ToyHandle
 
     def open(self, config: EngineConfig) -> ToyEngine:
         return ToyEngine(config)

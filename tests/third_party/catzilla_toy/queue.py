@@ -93,7 +93,7 @@ class ToyQueue:
         self.engine.metrics.add("submitted")
         return handle
 
-    def requeue(self, handle: ToyHandle, args: tuple[Any, ...], due_ns: int) -> None:
+    def requeue(self, handle: Any, args: tuple[Any, ...], due_ns: int) -> None:
         lane = handle.plan.lane
         with self.engine.lock:
             promised, handle.promised = handle.promised, False
@@ -212,7 +212,7 @@ class ToyQueue:
         critical, high, normal, low = (None if head is None else head.ready_ns for head in heads)
         return critical, high, normal, low
 
-    def pending(self) -> list[ToyHandle]:
+    def pending(self) -> list[Any]:
         with self.engine.lock:
             found = {id(handle): handle for lane in self.lanes for handle in lane if handle.args is not None}
             found.update({id(handle): handle for _, _, handle in self.heap if handle.args is not None})

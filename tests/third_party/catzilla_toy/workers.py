@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from threading import Lock, get_native_id, local
@@ -176,7 +176,7 @@ class ToyWorkers:
             seat.stack.append((handle, monotonic_ns()))
         return args
 
-    def run(self, handle: ToyHandle) -> bool:
+    def run(self, handle: Any) -> bool:
         seat = getattr(self.here, "seat", None)
         visitor = seat is None
         if seat is None:
@@ -234,7 +234,7 @@ class ToyWorkers:
         seat = getattr(self.here, "seat", None)
         return seat.stack[-1][0] if seat is not None and seat.stack else None
 
-    def snapshot(self) -> list[View]:
+    def snapshot(self) -> Sequence[Any]:
         views = []
         with self.engine.lock:
             for seat in (*self.seats.values(), *self.visitors):
