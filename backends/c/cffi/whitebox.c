@@ -23,7 +23,10 @@ typedef struct {
     cz_pool_t pool;
 } core_t;
 
-static box_t *box_of(cz_cell_t *cell) { return (box_t *)((char *)cell - offsetof(box_t, cell)); }
+static box_t *box_of(cz_cell_t *cell)
+{
+    return (box_t *)((char *)cell - offsetof(box_t, cell));
+}
 
 EXPORT core_t *czw_open(int64_t capacity, int exclusive)
 {
@@ -97,11 +100,23 @@ EXPORT int czw_settle(box_t *box, unsigned state)
     return cz_cell_settle(&box->cell, state, &was);
 }
 
-EXPORT unsigned czw_state(box_t *box, int64_t now_ns) { return cz_cell_state(&box->cell, now_ns); }
-EXPORT int64_t czw_size(core_t *core, unsigned lane) { return cz_queue_size(&core->queue, lane); }
-EXPORT int64_t czw_ready(core_t *core) { return cz_queue_ready(&core->queue); }
+EXPORT unsigned czw_state(box_t *box, int64_t now_ns)
+{
+    return cz_cell_state(&box->cell, now_ns);
+}
+EXPORT int64_t czw_size(core_t *core, unsigned lane)
+{
+    return cz_queue_size(&core->queue, lane);
+}
+EXPORT int64_t czw_ready(core_t *core)
+{
+    return cz_queue_ready(&core->queue);
+}
 
-EXPORT void czw_pause(core_t *core, unsigned lanes) { cz_flag_write(&core->queue.paused, lanes); }
+EXPORT void czw_pause(core_t *core, unsigned lanes)
+{
+    cz_flag_write(&core->queue.paused, lanes);
+}
 
 /* A running one back into its lane (due_ns 0), or to be held until then. */
 EXPORT int czw_again(core_t *core, box_t *box, int64_t due_ns)
@@ -128,9 +143,18 @@ EXPORT int64_t czw_advance(core_t *core, int64_t now_ns)
     return next_ns == INT64_MAX ? -1 : next_ns;
 }
 
-EXPORT unsigned czw_bucket_of(int64_t value) { return cz_bucket_of(value); }
-EXPORT int64_t czw_bucket_top(unsigned bucket) { return cz_bucket_top(bucket); }
-EXPORT unsigned czw_buckets(void) { return CZ_BUCKETS; }
+EXPORT unsigned czw_bucket_of(int64_t value)
+{
+    return cz_bucket_of(value);
+}
+EXPORT int64_t czw_bucket_top(unsigned bucket)
+{
+    return cz_bucket_top(bucket);
+}
+EXPORT unsigned czw_buckets(void)
+{
+    return CZ_BUCKETS;
+}
 
 /* Nanoseconds for one put and one pop, over n of them. */
 EXPORT double czw_time(int64_t n, int exclusive)

@@ -192,7 +192,7 @@ void *cz_arena_block(cz_arena_t *arena, size_t size)
             munmap(map, (size_t)(start - map));
         munmap(start + size, (size_t)(map + size - start));
 #ifdef MADV_POPULATE_WRITE
-        if (cz_count_read(&arena->held_bytes) > 0) /* not the first, of which an idle engine uses little */
+        if (cz_count_read(&arena->held_bytes) > 0)     /* not the first, of which an idle engine uses little */
             madvise(start, size, MADV_POPULATE_WRITE); /* one call, not a fault a page; old kernels know it not */
 #endif
         block = start;

@@ -29,9 +29,9 @@ typedef struct cz_pool {
     cz_arena_t *arena;
     void *owner;
     size_t cell_bytes;
-    cz_slab_t *slab;  /* cells come from this one */
-    cz_slab_t *roomy; /* others with room */
-    cz_slab_t *spare; /* an empty one, against giving back and getting again */
+    cz_slab_t *slab;    /* cells come from this one */
+    cz_slab_t *roomy;   /* others with room */
+    cz_slab_t *spare;   /* an empty one, against giving back and getting again */
     int64_t live, most; /* most: since its owner last set it */
     _Atomic(cz_free_t *) foreign;
 } cz_pool_t;

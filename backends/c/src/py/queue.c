@@ -449,8 +449,7 @@ static PyObject *queue_advance(PyObject *self, PyObject *now)
         queue_drop(cz_queue_sweep(&engine->queue, lane));
     if (engine->pool.most > TRIM_CELLS && engine->pool.live < engine->pool.most / 16) {
         engine->pool.most = 0;
-        Py_BEGIN_ALLOW_THREADS
-        cz_alloc_trim(&engine->alloc);
+        Py_BEGIN_ALLOW_THREADS cz_alloc_trim(&engine->alloc);
         Py_END_ALLOW_THREADS
     }
     int64_t next_ns = cz_timer_next(&engine->timer, now_ns);

@@ -29,7 +29,10 @@ void here_leave(Here *old)
     here = old->outer;
 }
 
-bool here_works(void) { return here != NULL; }
+bool here_works(void)
+{
+    return here != NULL;
+}
 
 cz_seat_t *here_seat(Engine *engine)
 {

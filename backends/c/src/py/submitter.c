@@ -37,7 +37,10 @@ static bool watch(PyObject *plans)
 #else
 static uint64_t version = 1;
 
-static bool watch(PyObject *Py_UNUSED(plans)) { return false; }
+static bool watch(PyObject *Py_UNUSED(plans))
+{
+    return false;
+}
 #endif
 
 /* A copy of the caller's context if anything is set in it; *context NULL: it is empty, as most are. */

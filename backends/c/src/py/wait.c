@@ -105,10 +105,8 @@ PyObject *handle_wait(PyObject *self, PyObject *const *args, Py_ssize_t count, P
     if (count == 0 && names == NULL) {
         if (!is_done(handle) && !here_works()) {
             Py_INCREF(self);
-            Py_BEGIN_ALLOW_THREADS
-            listen(handle, SPIN_NS);
-            Py_END_ALLOW_THREADS
-            Py_DECREF(self);
+            Py_BEGIN_ALLOW_THREADS listen(handle, SPIN_NS);
+            Py_END_ALLOW_THREADS Py_DECREF(self);
             if (PyErr_CheckSignals() < 0)
                 return NULL;
         }
