@@ -14,6 +14,7 @@ from operator import length_hint
 from typing import Final
 
 BOOST_S: Final = 50e-6  # lower costs the computing thread more than it gives the CRITICAL task
+_ROUNDING_S: Final = 2e-6  # the interpreter keeps whole microseconds
 _FULL: Final = 1 << 62
 
 
@@ -36,9 +37,9 @@ class _Boost:
         for _ in range(abs(n)):
             next(counter)
         if self.waiting() > 0:
-            if self.usual_s is None:
+            if self.usual_s is None or n > 0:  # somebody may have set another one since we lowered it
                 usual_s = sys.getswitchinterval()
-                if usual_s > BOOST_S:
+                if usual_s > BOOST_S + _ROUNDING_S:
                     self.usual_s = usual_s
                     sys.setswitchinterval(BOOST_S)
                     if self.waiting() <= 0:  # started while we lowered it, and found nothing to restore
@@ -48,7 +49,7 @@ class _Boost:
 
     def restore(self) -> None:
         usual_s, self.usual_s = self.usual_s, None
-        if usual_s is not None and abs(sys.getswitchinterval() - BOOST_S) < 2e-6:
+        if usual_s is not None and abs(sys.getswitchinterval() - BOOST_S) <= _ROUNDING_S:
             sys.setswitchinterval(usual_s)
 
     def reset(self) -> None:

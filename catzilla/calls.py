@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,16 +51,17 @@ class CallFuture(Future[Any]):
 
 def run_call(future: CallFuture, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """The task of a call: what ends it is in the future, so the task itself never fails."""
+    pool = future.pool
+    if pool is not None and pool.here is not None and pool.here.context is not None:
+        fn = partial(pool.here.context.copy().run, fn)
     if future.set_running_or_notify_cancel():
         try:
             result = fn(*args, **kwargs)
         except BaseException as error:
-            traceback = error.__traceback__
-            assert traceback is not None
-            # Without this frame, which refers to the future: the two would keep each other alive.
-            error.__traceback__ = traceback.tb_next
-            del traceback
+            error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next  # without this frame
             future.set_exception(error)
         else:
             future.set_result(result)
     future.forget()
+    # The frame of a call that failed refers to this one, and must not keep these alive, the future in a cycle.
+    del future, fn, args, kwargs

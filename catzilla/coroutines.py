@@ -35,7 +35,11 @@ class Coroutines:
         """On a worker: hand the task to the loop."""
         self._running[handle] = None
         self._waiting.append((handle, args, kwargs))
-        loop = self._loop or self._start_loop()
+        try:
+            loop = self._loop or self._start_loop()
+        except RuntimeError:  # "can't start new thread", or CPython 3.12 while it exits
+            self._serve_here()
+            return
         if not self._called:  # one call a burst
             self._called = True
             loop.call_soon_threadsafe(self._take)
@@ -75,9 +79,33 @@ class Coroutines:
             if self._loop is None:
                 self._loop = new_loop()
                 name = f"{self._system.threads.name_prefix}-loop"
-                threading.Thread(target=self._serve, args=(self._loop,), name=name, daemon=True).start()
+                try:
+                    threading.Thread(target=self._serve, args=(self._loop,), name=name, daemon=True).start()
+                except RuntimeError:
+                    self._loop.close()
+                    self._loop = None
+                    raise
         del asyncio
         return self._loop
+
+    def _serve_here(self) -> None:
+        """There is no thread for the loop: it runs on this worker's until its tasks have ended."""
+        import asyncio
+
+        async def until_idle() -> None:
+            self._take()
+            while self._running:
+                await asyncio.sleep(0.001)
+
+        with self._starting:
+            loop = self._loop = new_loop()
+            self._thread_id = threading.get_ident()
+            try:
+                loop.run_until_complete(until_idle())
+            finally:
+                self._thread_id = 0
+                self._loop = None
+                loop.close()
 
     # -- on the loop's thread --------------------------------------------------------------------
 

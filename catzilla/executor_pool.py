@@ -12,7 +12,6 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures.thread import BrokenThreadPool
 from contextvars import Context
-from functools import partial
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -34,7 +33,7 @@ BROKEN: Final = "A thread initializer failed, the thread pool is not usable anym
 
 
 class _Here(threading.local):
-    context: Context | None = None  # as the initializer left it on this thread
+    context: Context | None = None
 
 
 class Pool:
@@ -54,7 +53,7 @@ class Pool:
         self._initializer = initializer
         self._initargs = initargs
         self._options = DEFAULTS.changed({"priority": priority, "name": "concurrent.futures call"})
-        self._here = _Here()
+        self.here = None if initializer is None else _Here()  # calls run in a copy of what it left on their thread
         self.unfinished: dict[CallFuture, Handle] = {}
         self.broken: str | None = None
         self.shut = False
@@ -89,7 +88,7 @@ class Pool:
         self._stopping = threading.Lock()
         self._ended = threading.Event()
         self.put = system.engine.queue.put
-        self.plan = make_plan(system, run_call if self._initializer is None else self._run_initialized, self._options)
+        self.plan = make_plan(system, run_call, self._options)
         self._look_plan = make_plan(system, self.look, DEFAULTS)
 
     def _open_in_child(self, _: TaskSystem) -> None:
@@ -132,11 +131,6 @@ class Pool:
         for future in self.unfinished.copy():
             future.cancel()
 
-    def _run_initialized(self, future: CallFuture, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """A call sees the context variables that the initializer set, as if it ran on a thread of its own."""
-        context = self._here.context
-        run_call(future, fn if context is None else partial(context.copy().run, fn), args, kwargs)
-
     # -- threads -------------------------------------------------------------------------------
 
     def grow(self) -> None:
@@ -172,11 +166,11 @@ class Pool:
         self.threads.append(threading.current_thread())
         self.ample = len(self.threads) if len(self.threads) < self._most else sys.maxsize
         self._late = False
-        if self._initializer is None:
+        if self._initializer is None or self.here is None:
             return True
-        self._here.context = Context()
+        self.here.context = Context()
         try:
-            self._here.context.run(self._initializer, *self._initargs)
+            self.here.context.run(self._initializer, *self._initargs)
         except BaseException:
             logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
             self._break()

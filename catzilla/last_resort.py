@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import _thread
 import signal
+import sys
 import threading
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .errors import TaskInterrupted
 from .interface import PENDING
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from .system import TaskSystem
+
+
+LOOK_NS: Final = 10_000_000
 
 
 def threads_can_start() -> bool:
@@ -39,21 +43,33 @@ def run_ready(system: TaskSystem, timeout_s: float) -> None:
             signal.setitimer(signal.ITIMER_REAL, timeout_s)
         while monotonic_ns() < end_ns:
             if not system.supervisor.started:
-                due_ns = system.engine.queue.advance(monotonic_ns())  # nobody else does
-                if not system.engine.queue.ready() and due_ns is not None and due_ns < end_ns:
-                    threading.Event().wait(max(0, due_ns - monotonic_ns()) / 1e9)
-                    continue
-            ready = [handle for handle in system.engine.queue.pending() if handle.state() == PENDING]
-            if not ready:
+                system.engine.queue.advance(monotonic_ns())  # nobody else does
+            if not _run_all(system) and not _something_to_come(system, end_ns):
                 return
-            for handle in ready:
-                system.engine.workers.run(handle)
     except TaskInterrupted:
         pass  # the alarm: the time is over
     finally:
         if on_main:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
+
+
+def _run_all(system: TaskSystem) -> bool:
+    """What is ready now. False: nothing was."""
+    ready = [handle for handle in system.engine.queue.pending() if handle.state() == PENDING]
+    for handle in ready:
+        system.engine.workers.run(handle)
+    return bool(ready)
+
+
+def _something_to_come(system: TaskSystem, end_ns: int) -> bool:
+    """Wait a moment for what is due in time, or runs on a thread that was there before."""
+    due_ns = [handle.ready_ns for handle in system.engine.queue.pending() if handle.ready_ns < end_ns]
+    if not due_ns and not system.running():
+        return False
+    wait_ns = min(min(due_ns, default=sys.maxsize) - monotonic_ns(), LOOK_NS)
+    threading.Event().wait(max(0, wait_ns) / 1e9)
+    return True
 
 
 def _end_task(_signal: int, _frame: FrameType | None) -> None:

@@ -158,11 +158,14 @@ def _at_exit() -> None:
     for system in list(_started):
         if system.closed and not system.unfinished():
             continue
+        limit_s = system.config.shutdown_timeout
         try:
             if not last_resort.threads_can_start():
+                began_ns = monotonic_ns()
                 system.supervisor.quiet = True
-                last_resort.run_ready(system, system.config.shutdown_timeout)
-            report = shutdown(system, None, cancel_pending=False)
+                last_resort.run_ready(system, limit_s)
+                limit_s = max(0.0, limit_s - (monotonic_ns() - began_ns) / 1e9)
+            report = shutdown(system, limit_s, cancel_pending=False)
         except KeyboardInterrupt:
             continue
         if report.abandoned or report.cancelled:

@@ -79,7 +79,7 @@ class Supervisor:
 
     def _not_started(self, error: RuntimeError) -> None:  # "can't start new thread": the next wake tries again
         self.started = False
-        if not self.quiet and not sys.is_finalizing():
+        if not self.quiet and "interpreter shutdown" not in str(error):
             logger.error("the supervisor thread could not be started (%s); trying again with the next task", error)
 
     def on_own_thread(self) -> bool:

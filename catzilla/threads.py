@@ -44,7 +44,7 @@ class Threads:
             try:
                 thread.start()
             except RuntimeError as error:  # "can't start new thread"
-                if not self._complained:
+                if not self._complained and "interpreter shutdown" not in str(error):  # last_resort takes over then
                     self._complained = True
                     logger.error("no thread could be started for worker slot %d (%s); trying again", slot, error)
                 self._system.engine.workers.spawn_failed(slot)

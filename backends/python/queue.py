@@ -366,6 +366,11 @@ class Queue:
         # here could undo the CANCELLED of somebody who claims the handle in this moment.
         self._make_ready(handle)
 
+    def forget_dead(self) -> None:
+        for lane in self.lanes:
+            if lane.dead:
+                self._sweep(lane)
+
     def _sweep(self, lane: Lane) -> None:
         """Drop dead handles from the middle. On the supervisor's thread, which no Ctrl-C interrupts:
         between the pops and the extendleft the living are in our hands alone."""

@@ -136,6 +136,7 @@ class Workers:
                     break
                 if seat.started:
                     seat.release()
+        self._engine.queue.forget_dead()  # no worker comes by any more
 
     def reopen(self) -> None:
         gate = self._engine.gate

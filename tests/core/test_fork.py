@@ -8,6 +8,7 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +18,9 @@ from catzilla.interface import Backend
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 
 # In a process of its own: a forked pytest would run the rest of the session twice.
-START = """
-import os, threading, time, warnings
+START = f"""
+import os, sys, threading, time, warnings
+sys.path.append({str(Path(__file__).parents[2])!r})  # not first: the installed package is to be tested
 from catzilla import TaskSystem
 from catzilla.background_tasks import TaskLostInFork, TaskPriority, TaskStatus
 from tests.core.test_fork import in_child

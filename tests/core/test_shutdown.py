@@ -239,7 +239,7 @@ def test_from_inside_a_task(open_system: OpenSystem) -> None:
     system = open_system(workers=1)
 
     def close() -> int:
-        return system.shutdown(timeout=5).completed
+        return system.shutdown(timeout=0.5).completed
 
     result = system.add_task(close)
     other = system.add_task(int, "1")

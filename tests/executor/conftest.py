@@ -23,12 +23,17 @@ def make(backend: Backend) -> Iterator[Callable[..., TaskExecutor]]:
 
 
 @pytest.fixture(params=["TaskExecutor", "ThreadPoolExecutor"])
-def make_either(request: pytest.FixtureRequest, backend: Backend) -> Iterator[MakeExecutor]:
-    """The same, and once more with ThreadPoolExecutor: what is tested is what that one does."""
-    if request.param == "TaskExecutor":
-        yield from _maker(functools.partial(TaskExecutor, backend=backend.name))
-    else:
-        yield from _maker(ThreadPoolExecutor)
+def kind(request: pytest.FixtureRequest, backend: Backend) -> MakeExecutor:
+    """Makes executors that nobody shuts down, of both kinds: what is tested is what ThreadPoolExecutor does."""
+    return (
+        functools.partial(TaskExecutor, backend=backend.name) if request.param == "TaskExecutor" else ThreadPoolExecutor
+    )
+
+
+@pytest.fixture
+def make_either(kind: MakeExecutor) -> Iterator[MakeExecutor]:
+    """The same, and shuts them down after the test."""
+    yield from _maker(kind)
 
 
 def _maker(kind: Callable[..., Any]) -> Iterator[Callable[..., Any]]:

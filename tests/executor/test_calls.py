@@ -95,11 +95,11 @@ def test_a_future_is_one(make: Callable[..., TaskExecutor]) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit, CancelledError, StopIteration]
+    "error_type", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit, CancelledError, StopIteration]
 )
-def test_whatever_a_call_raises_is_its_futures(make_either: MakeExecutor, kind: type[BaseException]) -> None:
+def test_whatever_a_call_raises_is_its_futures(make_either: MakeExecutor, error_type: type[BaseException]) -> None:
     executor = make_either(1)
-    error = kind("it")
+    error = error_type("it")
     assert executor.submit(fail, error).exception(PATIENCE_S) is error
     assert executor.submit(int, "3").result(PATIENCE_S) == 3  # the thread lives
 

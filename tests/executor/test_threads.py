@@ -159,9 +159,9 @@ def test_it_runs_first_and_once_on_each_thread(make_either: MakeExecutor) -> Non
     assert len(threads) == 3
 
 
-@pytest.mark.parametrize("kind", [ValueError, SystemExit])
+@pytest.mark.parametrize("error_type", [ValueError, SystemExit])
 def test_one_that_fails_breaks_the_executor(
-    make_either: MakeExecutor, caplog: pytest.LogCaptureFixture, kind: type[BaseException]
+    make_either: MakeExecutor, caplog: pytest.LogCaptureFixture, error_type: type[BaseException]
 ) -> None:
     """Given calls before and after the failure, then they fail alike and no thread serves."""
     go = threading.Event()
@@ -169,7 +169,7 @@ def test_one_that_fails_breaks_the_executor(
 
     def initialize() -> None:
         assert go.wait(PATIENCE_S)
-        raise kind("in the initializer")
+        raise error_type("in the initializer")
 
     executor = make_either(1, initializer=initialize)
     futures = [executor.submit(ran.append, n) for n in range(3)]
