@@ -7,17 +7,20 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from . import cache, demo, doctor, explain, run
+from . import cache, demo, doctor, explain, jemalloc, run
 from .facts import version
 from .output import Output
 
 COMMANDS = (doctor.COMMAND, demo.COMMAND, run.COMMAND, explain.COMMAND, cache.COMMAND)
+SERVING = ("demo", "run")  # those that run tasks: on jemalloc where there is one
 ABOUT = "Background tasks inside your Python process."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if argv is None and arguments[0] in SERVING:
+        jemalloc.preload()
     for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a character is no reason to fail
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

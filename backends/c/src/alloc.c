@@ -2,6 +2,9 @@
 #include "catzilla/alloc.h"
 
 #include <dlfcn.h>
+#ifdef __linux__
+#include <malloc.h>
+#endif
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +23,7 @@ static struct {
 
 /* From jemalloc.h, whose header need not be here. */
 #define JE_ALIGN(log2) ((int)(log2))
-#define JE_TCACHE_NONE ((int)((1 + 1) << 8))
+#define JE_TCACHE_NONE (1 << 8)
 #define JE_ARENA(index) ((((int)(index)) + 1) << 20)
 
 #ifdef CATZILLA_JEMALLOC
@@ -33,6 +36,17 @@ const char *cz_je_malloc_conf = "background_thread:true,dirty_decay_ms:1000,muzz
 static const char *absent = "not looked for yet";
 static pthread_once_t looked = PTHREAD_ONCE_INIT;
 
+/* What a drained system held is the machine's again after a second. */
+static void set_decay(const char *arena)
+{
+    char name[64];
+    ssize_t dirty_ms = 1000, muzzy_ms = 0;
+    snprintf(name, sizeof name, "%s.dirty_decay_ms", arena);
+    je.mallctl(name, NULL, NULL, &dirty_ms, sizeof dirty_ms);
+    snprintf(name, sizeof name, "%s.muzzy_decay_ms", arena);
+    je.mallctl(name, NULL, NULL, &muzzy_ms, sizeof muzzy_ms);
+}
+
 static void look_for_jemalloc(void)
 {
     absent = NULL;
@@ -43,6 +57,9 @@ static void look_for_jemalloc(void)
     if (je.mallocx != NULL && je.sdallocx != NULL && je.mallctl != NULL) {
         bool on = true;
         je.mallctl("background_thread", NULL, NULL, &on, sizeof on);
+        /* Whoever starts Python with jemalloc for our sake wants what tasks used back, wherever it came from. */
+        set_decay("arenas");
+        set_decay("arena.4096"); /* all there are */
         return;
     }
 #ifdef CATZILLA_JEMALLOC
@@ -81,13 +98,9 @@ static bool arena_make(unsigned *index)
     size_t size = sizeof *index;
     if (je.mallctl("arenas.create", index, &size, NULL, 0) != 0)
         return false;
-    char name[64];
-    ssize_t decay_ms = 1000; /* what a drained system held is the system's again after a second */
-    snprintf(name, sizeof name, "arena.%u.dirty_decay_ms", *index);
-    je.mallctl(name, NULL, NULL, &decay_ms, sizeof decay_ms);
-    snprintf(name, sizeof name, "arena.%u.muzzy_decay_ms", *index);
-    decay_ms = 0;
-    je.mallctl(name, NULL, NULL, &decay_ms, sizeof decay_ms);
+    char name[32];
+    snprintf(name, sizeof name, "arena.%u", *index);
+    set_decay(name);
     return true;
 }
 
@@ -178,6 +191,10 @@ void *cz_arena_block(cz_arena_t *arena, size_t size)
         if (start > map)
             munmap(map, (size_t)(start - map));
         munmap(start + size, (size_t)(map + size - start));
+#ifdef MADV_POPULATE_WRITE
+        if (cz_count_read(&arena->held_bytes) > 0)     /* not the first, of which an idle engine uses little */
+            madvise(start, size, MADV_POPULATE_WRITE); /* one call, not a fault a page; old kernels know it not */
+#endif
         block = start;
     }
     if (block != NULL)
@@ -200,6 +217,16 @@ static int64_t figure(unsigned index, const char *what)
     size_t value = 0, size = sizeof value;
     snprintf(name, sizeof name, "stats.arenas.%u.%s", index, what);
     return je.mallctl(name, &value, &size, NULL, 0) == 0 ? (int64_t)value : -1;
+}
+
+void cz_alloc_trim(cz_alloc_t *alloc)
+{
+#ifdef __GLIBC__
+    if (!alloc->jemalloc)
+        malloc_trim(0);
+#else
+    (void)alloc;
+#endif
 }
 
 void cz_alloc_usage(cz_alloc_t *alloc, cz_class_t class, cz_usage_t *usage)

@@ -59,6 +59,8 @@ static cz_slab_t *new_slab(cz_pool_t *pool)
     memset(slab, 0, sizeof *slab);
     slab->pool = pool;
     slab->fresh = (char *)slab + FIRST;
+    if (pool->live > pool->most)
+        pool->most = pool->live;
     return slab;
 }
 

@@ -120,12 +120,20 @@ cz_cell_t *cz_timer_sweep(cz_timer_t *timer, int64_t held, bool all)
         collect(timer);
     if (all)
         return timer->length ? remove_at(timer, timer->length - 1) : NULL;
-    if (timer->length <= 1024 || (int64_t)timer->length <= 2 * held)
+    if (timer->length <= 1024 || (int64_t)timer->length <= 2 * held) {
+        timer->cursor = SIZE_MAX;
         return NULL;
-    for (size_t at = timer->length; at-- > 0;)
-        if (!(cz_word_load(&timer->heap[at]->cell->word) & CZ_HELD))
+    }
+    if (timer->cursor >= timer->length)
+        timer->cursor = timer->length - 1;
+    for (size_t at = timer->cursor;; at--) {
+        bool dead = !(cz_word_load(&timer->heap[at]->cell->word) & CZ_HELD);
+        timer->cursor = at > 0 ? at - 1 : SIZE_MAX;
+        if (dead)
             return remove_at(timer, at);
-    return NULL;
+        if (at == 0)
+            return NULL; /* what moved behind our back is found in the next round */
+    }
 }
 
 int64_t cz_timer_next(cz_timer_t *timer, int64_t now_ns)

@@ -48,6 +48,9 @@ void cz_arena_unblock(cz_arena_t *arena, void *block, size_t size);
 
 void cz_alloc_usage(cz_alloc_t *alloc, cz_class_t class, cz_usage_t *usage);
 
+/* After a large drain: glibc's heap keeps what was freed in it until asked. Takes milliseconds. */
+void cz_alloc_trim(cz_alloc_t *alloc);
+
 /* Of the memory pool: take, or refuse and take nothing; take or give back in any case. */
 bool cz_alloc_charge(cz_alloc_t *alloc, int64_t bytes);
 void cz_alloc_force(cz_alloc_t *alloc, int64_t bytes);

@@ -110,6 +110,12 @@ static inline void cz_flag_write(_Atomic uint32_t *flag, uint32_t value)
     atomic_store_explicit(flag, value, memory_order_relaxed);
 }
 
+/* A count of threads that others only glance at: relaxed, it orders nothing. */
+static inline void cz_flag_add(_Atomic uint32_t *flag, uint32_t n)
+{
+    atomic_fetch_add_explicit(flag, n, memory_order_relaxed);
+}
+
 /* -- parking ---------------------------------------------------------------------------------- */
 
 /* seq_cst, both sides: a producer pushes, fences, looks for sleepers; a sleeper lists itself, fences,

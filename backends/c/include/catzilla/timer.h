@@ -23,6 +23,7 @@ typedef struct {
     _Atomic int64_t next_due_ns; /* INT64_MAX: none; as of the last look */
     cz_entry_t **heap;
     size_t length, room;
+    size_t cursor; /* how far a sweep has come */
 } cz_timer_t;
 
 void cz_timer_open(cz_timer_t *timer, cz_arena_t *arena);

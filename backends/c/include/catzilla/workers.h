@@ -45,7 +45,7 @@ typedef struct {
     cz_idle_t idle, reserve;
     _Atomic uint32_t waking;
     _Atomic uint32_t listeners; /* that spin before they sleep: one at a time */
-    _Atomic uint32_t attention; /* workers look up from their loop: resizing, stopping */
+    _Atomic uint32_t awake;     /* threads that are neither listening nor asleep */
     _Atomic uint32_t stopped;
     cz_seat_t *seats;
     cz_arena_t *arena;

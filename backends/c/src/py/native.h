@@ -156,6 +156,7 @@ typedef struct Here {
 void here_enter(Here *here, Engine *engine, cz_seat_t *seat);
 void here_leave(Here *here);
 cz_seat_t *here_seat(Engine *engine); /* NULL: the thread runs no task of this engine */
+bool here_works(void);                /* the thread runs a task of some engine */
 
 /* -- workers.c */
 extern PyType_Spec workers_spec;

@@ -4,6 +4,8 @@
 typedef PyObject *(*FastCall)(PyObject *, PyObject *const *, Py_ssize_t);
 #define METHOD(fn) ((PyCFunction)(void (*)(void))(FastCall)(fn))
 
+#define TRIM_CELLS 50000 /* that were alive at once, and are gone: worth giving the heap back */
+
 static inline Engine *engine_self(PyObject *self)
 {
     return ((Part *)self)->engine;
@@ -445,6 +447,11 @@ static PyObject *queue_advance(PyObject *self, PyObject *now)
         Py_DECREF(handle_of(cell));
     for (unsigned lane = 0; lane < CZ_LANES; lane++)
         queue_drop(cz_queue_sweep(&engine->queue, lane));
+    if (engine->pool.most > TRIM_CELLS && engine->pool.live < engine->pool.most / 16) {
+        engine->pool.most = 0;
+        Py_BEGIN_ALLOW_THREADS cz_alloc_trim(&engine->alloc);
+        Py_END_ALLOW_THREADS
+    }
     int64_t next_ns = cz_timer_next(&engine->timer, now_ns);
     if (next_ns == INT64_MAX)
         Py_RETURN_NONE;

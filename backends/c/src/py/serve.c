@@ -29,6 +29,11 @@ void here_leave(Here *old)
     here = old->outer;
 }
 
+bool here_works(void)
+{
+    return here != NULL;
+}
+
 cz_seat_t *here_seat(Engine *engine)
 {
     for (Here *at = here; at != NULL; at = at->outer)
@@ -251,6 +256,7 @@ void serve(Engine *engine, cz_seat_t *seat)
 {
     Here me;
     seat->started = true;
+    cz_flag_add(&engine->gate.awake, 1);
     here_enter(&me, engine, seat);
     if (seat->slot < 0) {
         serve_reserve(engine, seat);
@@ -266,5 +272,6 @@ void serve(Engine *engine, cz_seat_t *seat)
             report_fault(engine);
     }
     here_leave(&me);
+    cz_flag_add(&engine->gate.awake, (uint32_t)-1);
     leave(engine, seat);
 }

@@ -6,7 +6,42 @@ typedef struct {
     PyObject_HEAD vectorcallfunc call;
     Engine *engine;
     PyObject *owner, *plans, *fallback;
+    PyObject *last_fn; /* held: what was looked up may be equal to a key and not the key */
+    PlanView *last_view;
+    bool watched;
+    uint64_t version; /* of all watched dicts, when last_fn was looked up */
 } Submitter;
+
+/* Looking a plan up costs more than queueing its task. Where dicts can be watched, the last one found is
+ * good until some dict of plans changes. */
+#if PY_VERSION_HEX >= 0x030C0000
+static int watcher = -1;
+static uint64_t version = 1;
+
+static int plans_changed(PyDict_WatchEvent Py_UNUSED(event), PyObject *Py_UNUSED(dict), PyObject *Py_UNUSED(key),
+                         PyObject *Py_UNUSED(value))
+{
+    version++;
+    return 0;
+}
+
+static bool watch(PyObject *plans)
+{
+    if (watcher < 0)
+        watcher = PyDict_AddWatcher(plans_changed);
+    if (watcher >= 0 && PyDict_Watch(watcher, plans) == 0)
+        return true;
+    PyErr_Clear(); /* all watchers of this process are taken: every plan is looked up */
+    return false;
+}
+#else
+static uint64_t version = 1;
+
+static bool watch(PyObject *Py_UNUSED(plans))
+{
+    return false;
+}
+#endif
 
 /* A copy of the caller's context if anything is set in it; *context NULL: it is empty, as most are. */
 static int current_context(PyObject **context)
@@ -34,8 +69,10 @@ static PyObject *with_ext(Engine *engine, PyObject *context)
     return ext;
 }
 
-static PlanView *find_plan(Submitter *self, PyObject *fn, Py_ssize_t count)
+static PlanView *find_plan(Submitter *self, PyObject *fn)
 {
+    if (fn == self->last_fn && self->version == version)
+        return (PlanView *)Py_NewRef(self->last_view);
     PyObject *plan = PyDict_GetItemWithError(self->plans, fn);
     if (plan == NULL) {
         if (PyErr_ExceptionMatches(PyExc_TypeError))
@@ -50,8 +87,11 @@ static PlanView *find_plan(Submitter *self, PyObject *fn, Py_ssize_t count)
     } else {
         Py_INCREF(view);
     }
-    if (count < view->least || count > view->most)
-        Py_CLEAR(view);
+    if (self->watched) {
+        Py_XSETREF(self->last_fn, Py_NewRef(fn));
+        self->version = version;
+        Py_XSETREF(self->last_view, (PlanView *)Py_NewRef(view));
+    }
     return view;
 }
 
@@ -64,10 +104,14 @@ static PyObject *submit(PyObject *callable, PyObject *const *args, size_t flags,
     PlanView *view;
     if (names != NULL || count < 0 || engine->closed)
         goto fallback;
-    view = find_plan(self, args[0], count);
+    view = find_plan(self, args[0]);
     if (view == NULL) {
         if (PyErr_Occurred())
             return NULL;
+        goto fallback;
+    }
+    if (count < view->least || count > view->most) {
+        Py_DECREF(view);
         goto fallback;
     }
     if (current_context(&context) < 0 || (context != NULL && (ext = with_ext(engine, context)) == NULL)) {
@@ -127,6 +171,10 @@ PyObject *submitter_new(PyObject *owner, Engine *engine, PyObject *plans, PyObje
     self->owner = Py_NewRef(owner);
     self->plans = Py_NewRef(plans);
     self->fallback = Py_NewRef(fallback);
+    self->last_fn = NULL;
+    self->last_view = NULL;
+    self->version = 0;
+    self->watched = watch(plans);
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
@@ -138,6 +186,8 @@ static int submitter_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(submitter->owner);
     Py_VISIT(submitter->plans);
     Py_VISIT(submitter->fallback);
+    Py_VISIT(submitter->last_fn);
+    Py_VISIT(submitter->last_view);
     return 0;
 }
 
@@ -147,6 +197,8 @@ static void submitter_dealloc(PyObject *self)
     Submitter *submitter = (Submitter *)self;
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
+    Py_XDECREF(submitter->last_fn);
+    Py_XDECREF(submitter->last_view);
     Py_XDECREF(submitter->plans);
     Py_XDECREF(submitter->fallback);
     Py_XDECREF(submitter->owner);
