@@ -36,15 +36,13 @@ class _Boost:
         counter = self._came if n > 0 else self._went
         for _ in range(abs(n)):
             next(counter)
-        if self.waiting() > 0:
-            if self.usual_s is None or n > 0:  # somebody may have set another one since we lowered it
-                usual_s = sys.getswitchinterval()
-                if usual_s > BOOST_S + _ROUNDING_S:
-                    self.usual_s = usual_s
-                    sys.setswitchinterval(BOOST_S)
-                    if self.waiting() <= 0:  # started while we lowered it, and found nothing to restore
-                        self.restore()
-        elif self.usual_s is not None:
+        if n > 0:
+            # Whatever the count says: a Ctrl-C in the middle of a submit may have left it one too low.
+            usual_s = sys.getswitchinterval()
+            if usual_s > BOOST_S + _ROUNDING_S:  # not lowered, or somebody has set another one since
+                self.usual_s = usual_s
+                sys.setswitchinterval(BOOST_S)
+        elif self.usual_s is not None and self.waiting() <= 0:
             self.restore()
 
     def restore(self) -> None:

@@ -13,7 +13,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from . import runner  # noqa: F401  make_plan needs it; not at a first submit, which a handler that submits may interrupt
-from .errors import ConfigTypeError, SystemClosed, TaskDropped
+from .errors import ConfigTypeError, SystemClosed, TaskCancelled, TaskDropped
 from .ext import Ext
 from .full import Full, FullLanes
 from .interface import Handle
@@ -118,7 +118,16 @@ class Submitting:
             if ext is not None:
                 ext.charge = None  # gives it back
             return Full.LANE
+        self._refuse_late([handle])
         return handle
+
+    def _refuse_late(self, handles: Sequence[Handle]) -> None:
+        """Closed since it was asked: a shutdown may have looked through the lanes for the last time."""
+        if self._system.closed:
+            error = TaskCancelled("the task system shut down while the task was submitted")
+            withdrawn = [handle.withdraw(error) for handle in handles]
+            if any(withdrawn):
+                self._check_open()
 
     def accept_many(self, plan: Plan, rows: list[tuple[Any, ...]], exts: list[Any] | None) -> Sequence[Handle] | Full:
         """As ``accept``: every row, or none."""
@@ -137,6 +146,7 @@ class Submitting:
             for ext in exts or ():
                 ext.charge = None
             return Full.LANE
+        self._refuse_late(handles)
         return handles
 
     def _accept_delayed(

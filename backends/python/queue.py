@@ -95,6 +95,9 @@ class Queue:
                 ready.append(handle)
                 if len(ready) > capacity and not self._keep(lane, handle):
                     return fallback(fn, *args)
+                if self.closed and self.take(handle) is not None:  # closed since we looked: policy refuses it
+                    engine.metrics.add("withdrawn")
+                    return fallback(fn, *args)
                 if not gate.waking:
                     if idle:
                         gate.wake()
