@@ -45,7 +45,7 @@ class Deadlines:
         self._system = system
         self._running: dict[Attempt, None] = {}
         self._stuck: dict[Attempt, None] = {}
-        self._interrupting = threading.RLock()  # an interrupt is sent, and taken back, under it
+        self._interrupting = threading.RLock()  # an interrupt is sent, and received late, under it
         self._full = False
 
     def enter(
@@ -67,10 +67,10 @@ class Deadlines:
         return True
 
     def _returned(self, attempt: Attempt) -> None:
-        with self._interrupting:  # from here on none is sent, and one that is on its way is taken back
+        with self._interrupting:  # from here on none is sent, and one that is on its way arrives now
             self._stuck.pop(attempt, None)
             if attempt.stop is None:
-                _take_back_interrupt(attempt.thread_id)
+                _receive_interrupt()
         if attempt.stop is None and not attempt.replaced:
             attempt.replaced = True
             self._replace(attempt)
@@ -113,7 +113,7 @@ class Deadlines:
             for attempt in mine:
                 del self._stuck[attempt]
             if mine:
-                _take_back_interrupt(me)
+                _receive_interrupt()
 
     def _condemn(self, attempt: Attempt) -> None:
         from .runner import retry_due_ns
@@ -158,10 +158,17 @@ def _send_interrupt(thread_id: int) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(TaskInterrupted))
 
 
-def _take_back_interrupt(thread_id: int) -> None:
-    import ctypes
+def _receive_interrupt() -> None:
+    """Let an interrupt that is still on its way to this thread arrive here, where it harms nothing.
 
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), None)
+    Taking it back (PyThreadState_SetAsyncExc with None) leaves CPython 3.11 with a pending flag that
+    nobody clears: it is slower from then on, and hangs under ``sys.settrace``.
+    """
+    try:
+        for _ in range(100):  # it arrives at a jump back
+            pass
+    except TaskInterrupted:
+        pass
 
 
 class Shield:
