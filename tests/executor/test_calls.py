@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import decimal
+import gc
 import logging
+import signal
 import threading
 import traceback
 from collections.abc import Callable
@@ -341,3 +343,39 @@ def test_a_call_sees_the_variables_that_the_initializer_set(make_either: MakeExe
     assert executor.submit(variable.get).result(PATIENCE_S) == "the initializer's"
     assert executor.submit(lambda: decimal.getcontext().prec).result(PATIENCE_S) == 50
     assert executor.submit(capture, callable=1).result(PATIENCE_S) == ((), {"callable": 1})
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no such signals")
+def test_submits_from_a_signal_handler_that_interrupts_submits(make: Callable[..., TaskExecutor]) -> None:
+    """ThreadPoolExecutor may come to wait for the lock that the interrupted submit holds."""
+    executor = make(3)
+    futures: list[Future[int]] = []
+    before = signal.signal(signal.SIGVTALRM, lambda *_: futures.append(executor.submit(int, "1")))
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.001, 0.001)
+    try:
+        for _ in range(3000):
+            futures.append(executor.submit(int, "1"))
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+    assert len(futures) >= 3000
+    assert all(future.result(PATIENCE_S) == 1 for future in futures)
+
+
+def test_submits_from_a_finalizer(make: Callable[..., TaskExecutor]) -> None:
+    executor = make(2)
+    futures: list[Future[int]] = []
+
+    class Last:
+        def __init__(self) -> None:
+            self.itself = self  # for the collector, which comes in the middle of anything
+
+        def __del__(self) -> None:
+            futures.append(executor.submit(int, "1"))
+
+    for _ in range(500):
+        Last()
+        futures.append(executor.submit(int, "1"))
+    gc.collect()
+    assert len(futures) == 1000
+    assert all(future.result(PATIENCE_S) == 1 for future in futures)

@@ -146,9 +146,18 @@ def test_ctrl_c_while_it_waits_ends_it(backend: Backend) -> None:
         START,
         """
         executor = Executor(1)
-        executor.submit(time.sleep, 3600)
-        executor.submit(print, "it ran")
-        print("ready", flush=True)
+
+        def call():
+            while True:
+                try:
+                    executor.submit(int).cancel()
+                    time.sleep(0.01)
+                except RuntimeError:  # the exit has begun
+                    break
+            print("ready", flush=True)
+            time.sleep(3600)
+
+        executor.submit(call)
         """,
         send=signal.SIGINT,
     )

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from catzilla.executor import TaskExecutor
+from catzilla.interface import Backend
 
 from .conftest import PATIENCE_S, MakeExecutor
 
@@ -97,12 +98,16 @@ def test_the_exception_and_its_frames_when_its_future_goes(make_either: MakeExec
         one.check()
 
 
-def test_a_future_keeps_no_executor(make: Callable[..., TaskExecutor]) -> None:
-    executor = make(1)
+def test_a_future_that_is_kept_keeps_no_engine(backend: Backend) -> None:
+    executor = TaskExecutor(1, backend=backend.name)
     done = executor.submit(int)
     done.result(PATIENCE_S)
     executor.shutdown()
-    assert done.pool is None
+    pool = weakref.ref(executor._pool)
+    del executor
+    gc.collect()
+    assert pool() is None
+    assert done.result() == 0
 
 
 def test_results_of_map(make_either: MakeExecutor) -> None:

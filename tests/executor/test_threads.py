@@ -134,10 +134,10 @@ def test_names_with_a_prefix(make_either: MakeExecutor) -> None:
 
 def test_names_without_one_say_which_executor(make: Callable[..., TaskExecutor]) -> None:
     one, other = meet(make(2), 2), meet(make(2), 2)
-    numbers = set()
+    numbers: set[str] = set()
     for threads in (one, other):
         matches = [re.fullmatch(r"TaskExecutor-(\d+)_[01]", thread.name) for thread in threads]
-        numbers.add(*{match[1] for match in matches if match})
+        numbers.update(match[1] for match in matches if match)
     assert len(numbers) == 2
 
 
