@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from .source import Source
 
@@ -71,7 +71,7 @@ class Names:
         if found is not MISSING:
             self._guard(space, name, found)
             return found
-        builtins: Mapping[str, Any] = source.fn.__builtins__  # type: ignore[attr-defined]
+        builtins: Mapping[str, Any] = cast("Any", source.fn).__builtins__
         found = builtins.get(name, MISSING)
         if found is not MISSING:
             self._guard(space, name, MISSING)
