@@ -341,11 +341,13 @@ static cz_cell_t *take_out(cz_queue_t *queue, cz_lane_t *lane, bool all)
     return out;
 }
 
-cz_cell_t *cz_queue_sweep(cz_queue_t *queue, unsigned lane)
+cz_cell_t *cz_queue_sweep(cz_queue_t *queue, unsigned lane, bool few)
 {
     cz_lane_t *own = &queue->lanes[lane];
     int64_t dead = cz_count_read(&own->dead);
-    if (dead <= 1024 || dead < cz_count_read(&own->size) - cz_count_read(&own->held))
+    if (dead == 0)
+        return NULL;
+    if (!few && (dead <= 1024 || dead < cz_count_read(&own->size) - cz_count_read(&own->held)))
         return NULL;
     lane_begin(queue, own);
     collect(own);

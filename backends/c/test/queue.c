@@ -115,10 +115,13 @@ static void claimed_cells_die_in_their_lane(bool exclusive)
     CHECK(!cz_queue_claim(&queue, &items[1].cell, CZ_CANCELLED, &was));
     CHECK(cz_queue_size(&queue, 2) == 300);
     int swept = 0;
-    for (cz_cell_t *cell = cz_queue_sweep(&queue, 2); cell != NULL; cell = cell->next)
+    for (cz_cell_t *cell = cz_queue_sweep(&queue, 2, false); cell != NULL; cell = cell->next)
         swept++;
-    CHECK(swept == 2700 && cz_queue_sweep(&queue, 2) == NULL);
-    for (int i = 0; i < 3000; i += 10)
+    CHECK(swept == 2700 && cz_queue_sweep(&queue, 2, false) == NULL);
+    CHECK(cz_queue_claim(&queue, &items[10].cell, CZ_CANCELLED, &was)); /* a single one is swept when it is asked for */
+    CHECK(cz_queue_sweep(&queue, 2, false) == NULL);
+    CHECK(cz_queue_sweep(&queue, 2, true) == &items[10].cell && cz_queue_sweep(&queue, 2, true) == NULL);
+    for (int i = 0; i < 3000; i += i == 0 ? 20 : 10)
         CHECK(item_of(cz_queue_pop(&queue, &picks, &dead))->number == i);
     CHECK(dead == NULL && cz_queue_size(&queue, 2) == 0);
 }

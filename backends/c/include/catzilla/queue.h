@@ -68,8 +68,8 @@ bool cz_queue_any(cz_queue_t *queue);      /* something, perhaps dead, lies in a
 /* Each living cell of the lane, oldest first, until visit returns false. The turn is held meanwhile. */
 void cz_queue_walk(cz_queue_t *queue, unsigned lane, bool (*visit)(cz_cell_t *cell, void *arg), void *arg);
 
-/* Unlink what is dead when most of the lane is; the chain of it. */
-cz_cell_t *cz_queue_sweep(cz_queue_t *queue, unsigned lane);
+/* Unlink what is dead when most of the lane is, or also when it is few; the chain of it. */
+cz_cell_t *cz_queue_sweep(cz_queue_t *queue, unsigned lane, bool few);
 
 /* Everything, dead or alive, out of the lane (nobody pushes any more). */
 cz_cell_t *cz_queue_clear(cz_queue_t *queue, unsigned lane);

@@ -322,7 +322,7 @@ static PyObject *handle_withdraw(PyObject *self, PyObject *error)
     handle_fail(handle, CZ_CANCELLED, Py_NewRef(error), 0, NULL);
     if (lane_of(handle) == 0 && !(was & CZ_HELD) && engine->critical_waiting != NULL)
         tell_int(engine, engine->critical_waiting, -1);
-    queue_drop(cz_queue_sweep(&engine->queue, lane_of(handle)));
+    queue_drop(cz_queue_sweep(&engine->queue, lane_of(handle), false));
     queue_freed(engine, lane_of(handle));
     Py_RETURN_TRUE;
 }

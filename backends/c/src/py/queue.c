@@ -446,7 +446,7 @@ static PyObject *queue_advance(PyObject *self, PyObject *now)
     while ((cell = cz_timer_sweep(&engine->timer, held, false)) != NULL)
         Py_DECREF(handle_of(cell));
     for (unsigned lane = 0; lane < CZ_LANES; lane++)
-        queue_drop(cz_queue_sweep(&engine->queue, lane));
+        queue_drop(cz_queue_sweep(&engine->queue, lane, false));
     if (engine->pool.most > TRIM_CELLS && engine->pool.live < engine->pool.most / 16) {
         engine->pool.most = 0;
         Py_BEGIN_ALLOW_THREADS cz_alloc_trim(&engine->alloc);

@@ -224,6 +224,8 @@ static PyObject *workers_stop(PyObject *self, PyObject *Py_UNUSED(unused))
         for (cz_seat_t *seat; (seat = cz_gate_take(gate, lists[i])) != NULL;)
             if (seat->started)
                 cz_seat_call(seat);
+    for (unsigned lane = 0; lane < CZ_LANES; lane++) /* no worker comes by any more: let go of what died here */
+        queue_drop(cz_queue_sweep(&engine_self(self)->queue, lane, true));
     Py_RETURN_NONE;
 }
 
