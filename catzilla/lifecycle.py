@@ -9,7 +9,7 @@ import weakref
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from . import last_resort
+from . import blocking, last_resort
 from .errors import TaskAbandoned, TaskCancelled, TaskLostInFork
 from .interface import CANCELLED, DELAYED, RETRYING, Handle
 
@@ -46,7 +46,7 @@ def drain(system: TaskSystem, timeout: float | None) -> bool:
             waiting = [handle for handle in waiting if not _due_after(handle, end_ns)]
         for handle in waiting:
             left_ns = -1 if end_ns is None else max(0, end_ns - monotonic_ns())
-            if not handle.wait_ns(left_ns):
+            if not blocking.wait_ns(handle, left_ns):
                 if end_ns is not None and _due_after(handle, end_ns):
                     continue  # a retry that is due too late
                 return False
@@ -108,7 +108,7 @@ def _abandon(system: TaskSystem, end_ns: int) -> list[str]:
         if handle is me:
             continue
         task: Any = handle
-        if handle.wait_ns(max(0, end_ns - monotonic_ns())):
+        if blocking.wait_ns(handle, max(0, end_ns - monotonic_ns())):
             continue
         task_id = task.task_id
         error = TaskAbandoned(

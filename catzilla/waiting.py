@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
-from . import lifecycle
+from . import blocking, lifecycle
 from .errors import TaskInterrupted, WaitLimit
 from .ext import Ext
 from .interface import COMPLETED, DELAYED, PENDING, RETRYING, Handle
@@ -52,7 +52,9 @@ class Waiting:
             return handle.wait_ns(0)
         self._check_loop()
         if not any(system.engine.workers.current() for system in lifecycle.started_systems()):
-            return handle.wait_ns(timeout_ns)  # also a task of another system counts: its workers may wait for ours
+            return blocking.wait_ns(
+                handle, timeout_ns
+            )  # also a task of another system counts: its workers may wait for ours
         return self.wait_inside(handle, timeout_ns)
 
     def _check_loop(self) -> None:
