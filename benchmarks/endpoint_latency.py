@@ -68,7 +68,12 @@ def serve(contender: str) -> None:
 
 def catzilla_backend(app: Any, name: str) -> tuple[Callable[[int], object], Callable[[], int]]:
     tasks = app.enable_background_tasks(
-        backend=name, workers=WORKERS, enable_auto_scaling=False, queue_size=QUEUED, shutdown_timeout=1
+        backend=name,
+        workers=WORKERS,
+        enable_auto_scaling=False,
+        enable_c_compilation=False,  # compiled, the tasks would leave the GIL alone
+        queue_size=QUEUED,
+        shutdown_timeout=1,
     )
     return lambda n: tasks.add_tasks(spin, [()] * n), lambda: tasks.stats().total_queued
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from catzilla.log import logger
 from catzilla.system import TaskSystem
 from catzilla.web.interruptible import done_or_interrupted
+from catzilla.web.turns import turns
 
 LifespanContext = Callable[[Any], AbstractAsyncContextManager[Any]]
 
@@ -55,6 +56,7 @@ class BackgroundLifespan:
                     yield state
                 return
             self._enter()
+            turns.serve()
             orderly = True
             try:
                 async with AsyncExitStack() as stack:
@@ -74,6 +76,7 @@ class BackgroundLifespan:
                 orderly = False
                 raise
             finally:
+                turns.leave()
                 if self._leave() and orderly:
                     await self._close()
 

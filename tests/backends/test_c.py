@@ -115,26 +115,34 @@ WAYS: dict[str, Callable[[TaskSystem, int], object]] = {
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("way", WAYS)
 def test_nothing_leaks(system: TaskSystem, way: str) -> None:
+    run, rounds = WAYS[way], int(os.environ.get("CATZILLA_LEAK_TASKS", "30000")) // 5_000
+
+    def settled() -> tuple[int, int]:
+        system.drain(20)
+        deadline = time.monotonic() + 5  # of cancelled delays a few cells stay until their time
+        while cells(system)["allocated_bytes"] > 100_000 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        gc.collect()
+        assert cells(system)["allocated_bytes"] <= 100_000
+        return len(gc.get_objects()), resident_bytes()
+
     # Given a system that has run as many already
-    run = WAYS[way]
-    rounds = int(os.environ.get("CATZILLA_LEAK_TASKS", "30000")) // 5_000
     for _ in range(3):
         run(system, 5_000)
-    system.drain(20)
-    gc.collect()
-    objects, memory = len(gc.get_objects()), resident_bytes()
-    # When it runs many more
-    for _ in range(rounds):
-        run(system, 5_000)
-    system.drain(20)
-    # Then neither objects, nor cells, nor memory have grown (of cancelled delays a few stay until their time)
-    deadline = time.monotonic() + 5
-    while cells(system)["allocated_bytes"] > 100_000 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    gc.collect()
-    assert cells(system)["allocated_bytes"] <= 100_000
-    assert len(gc.get_objects()) - objects < 5_000
-    assert resident_bytes() - memory < 6 * MB
+    objects, memory = settled()
+    grown = []
+    for _ in range(4):
+        # When it runs many more
+        for _ in range(rounds):
+            run(system, 5_000)
+        before_objects, before_memory = objects, memory
+        objects, memory = settled()
+        # Then nothing has grown; an allocator that spreads does so once, a leak every time
+        assert objects - before_objects < 5_000
+        grown.append(memory - before_memory)
+        if grown[-1] < 2 * MB:
+            return
+    pytest.fail(f"resident memory grew every time, by {grown} bytes")
 
 
 def test_memory_goes_back_after_a_drain(system: TaskSystem) -> None:
@@ -148,7 +156,9 @@ def test_memory_goes_back_after_a_drain(system: TaskSystem) -> None:
     time.sleep(2)
     before = resident_bytes()
     burst()
-    time.sleep(2)
+    deadline = time.monotonic() + 10  # two seconds do on a quiet machine: benchmarks measure that
+    while resident_bytes() >= before * 1.05 and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert resident_bytes() < before * 1.05
 
 
