@@ -10,6 +10,7 @@ Without either, every built-in backend that this install has.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,12 @@ from catzilla.interface import Backend
 
 # The toy backend registers itself the way an installed one does: by the metadata of a distribution.
 sys.path.append(str(Path(__file__).parent / "third_party"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A suite in the background of a script is started with Ctrl-C ignored, which every child would inherit.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -372,10 +372,8 @@ class TestRun:
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
-        # Then the work was done, and its line is not lost
-        assert "job 3 is done" in out, (
-            err
-        )  # print writes the end of its line by itself: the server's log may come between
+        # Then the work was done, and its line is not lost (print writes its end by itself: a log line may come between)
+        assert "job 3 is done" in out, err
         assert process.returncode in (0, -signal.SIGTERM)
 
     @pytest.mark.parametrize(
