@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .in_turn import in_turn
 from .interface import COMPLETED
 from .task import Task
 
@@ -43,7 +44,8 @@ def _follow(handle: Any, fn: Callable[..., Any], on_success: bool) -> Any:
             ext.promise = False
             system.engine.queue.requeue(promise, (*system.receiver_of(fn), value), 0)
         else:
-            promise.settle(state, done.outcome() if state == COMPLETED else done.error())
+            value = done.outcome() if state == COMPLETED else done.error()
+            in_turn(lambda: promise.settle(state, value))  # it may have followers of its own, and so on
 
     handle.on_done(go_on)
     return promise

@@ -92,6 +92,23 @@ def test_a_failure_goes_down_the_chain_to_the_first_catch(system: TaskSystem) ->
     assert result.wait(PATIENCE_S) == "CAUGHT"
 
 
+@pytest.mark.parametrize("cancelled", [False, True], ids=["failed", "cancelled"])
+def test_an_end_goes_down_a_chain_of_any_length(open_system: OpenSystem, cancelled: bool) -> None:
+    # Given a chain longer than the stack is deep, whose head has not started
+    system = open_system(workers=1)
+    system.pause()
+    head = last = system.add_task(fail)
+    steps = [last := last.then(str) for _ in range(5_000)]
+    # When the head ends without a value
+    if cancelled:
+        head.cancel()
+    system.resume()
+    # Then every step ends in the same way
+    assert isinstance(last.exception(PATIENCE_S), TaskCancelled if cancelled else LookupError)
+    assert all(step.done() for step in steps)
+    assert system.drain(PATIENCE_S)
+
+
 def test_several_followers_of_one_task(system: TaskSystem) -> None:
     result = system.add_task(int, "2")
     follows = [result.then(functools.partial(mul, n)) for n in range(5)]
