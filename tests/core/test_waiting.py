@@ -142,7 +142,7 @@ def test_the_deadline_of_a_task_that_waits(one: TaskSystem) -> None:
     gate.set()
 
 
-# The interrupt of the outer one may come when its thread is on its way out, inside a finalizer: Python reports it there.
+# The interrupt of the outer one may come while its thread ends, inside a finalizer: Python reports it there.
 @pytest.mark.filterwarnings("ignore:Exception ignored in.*__del__:pytest.PytestUnraisableExceptionWarning")
 def test_an_inner_task_is_never_hit_by_the_outer_deadline(one: TaskSystem) -> None:
     inner_ends: list[str] = []
