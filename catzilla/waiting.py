@@ -52,9 +52,8 @@ class Waiting:
             return handle.wait_ns(0)
         self._check_loop()
         if not any(system.engine.workers.current() for system in lifecycle.started_systems()):
-            return blocking.wait_ns(
-                handle, timeout_ns
-            )  # also a task of another system counts: its workers may wait for ours
+            return blocking.wait_ns(handle, timeout_ns)
+        # In a task, also of another system: its workers may wait for ours.
         return self.wait_inside(handle, timeout_ns)
 
     def _check_loop(self) -> None:

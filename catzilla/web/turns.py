@@ -13,7 +13,7 @@ from typing import Final
 
 from catzilla.boost import boost
 
-SERVING_S: Final = 200e-6  # benchmarks/endpoint_latency.py: half of it gains nothing more
+SERVING_S: Final = 200e-6  # benchmarks/endpoint_latency.py: half of it gave no clear gain
 _DEFAULT_S: Final = 0.005  # the interpreter's own; any other value was chosen by somebody and stays
 _ROUNDING_S: Final = 2e-6  # the interpreter keeps whole microseconds
 
