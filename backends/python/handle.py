@@ -4,7 +4,7 @@ Two slots are claims, and deleting one is the atomic step that decides a race (a
 the same slot raises AttributeError, whichever threads they come from):
 
 ``args``    deleted by the one who starts the task or cancels it; set again by a retry
-``worker``  set by the one who started it; deleted by the one who settles it
+``worker``  set by the one who started it or took it out of its lane; deleted by the one who settles it
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 STATE_COUNTER = {COMPLETED: "completed", FAILED: "failed", CANCELLED: "cancelled", TIMED_OUT: "timed_out"}
 _LONGEST_WAIT_NS = int(TIMEOUT_MAX) * 1_000_000_000
+WITHDRAWN = -3_000_000  # the "slot" of a task that was taken out of its lane to be cancelled
 _WAKING_NS = 50_000_000  # far more than a worker needs from its call to its first look
 
 
@@ -56,7 +57,7 @@ class Failure:
         return self.error.with_traceback(self.traceback)
 
     def __del__(self) -> None:
-        if self.report is not None:
+        if getattr(self, "report", None) is not None:  # else retrieved, or an interrupt ended its making
             self.report(self.plan, self.error.with_traceback(self.traceback))
 
 
@@ -100,13 +101,28 @@ class Handle:
             del self.worker
         except AttributeError:
             return False
-        self._publish(state, value)
+        # Between these two lines nothing is called, so no signal handler can raise (Ctrl-C).
+        try:
+            self._publish(state, value)
+        except BaseException:  # one raised in there: who took the claim ends the task nevertheless
+            if self._state < COMPLETED:
+                self._publish(state, value)
+            else:
+                self._released()
+            raise
         return True
 
     def withdraw(self, error: BaseException) -> bool:
-        if self._state >= RUNNING or self._engine.queue.take(self) is None:
+        if self._state >= RUNNING:
             return False
-        self._publish(CANCELLED, error)
+        try:
+            if self._engine.queue.take(self, WITHDRAWN) is None:
+                return False
+            self.settle(CANCELLED, error)
+        except BaseException:  # as above: taken out of its lane, it ends; not taken, this does nothing
+            if getattr(self, "worker", None) == WITHDRAWN and self.settle(CANCELLED, error):
+                self._engine.queue.freed(self.plan.lane)
+            raise
         self._engine.queue.freed(self.plan.lane)
         return True
 
@@ -131,30 +147,37 @@ class Handle:
                 engine.config.fault(error)
 
     def _released(self) -> None:
-        """Run what waits for this handle. Callers have set the final state before they look here."""
+        """Run what waits for this handle. Callers have set the final state before they look here.
+
+        Interrupted (settle), it is called again and goes on where it was.
+        """
         engine = self._engine
-        waiting = engine.waiters.pop(self, None)
+        waiting = engine.waiters.get(self)
         if waiting is not None:
             self._run_waiting(waiting)
+            engine.waiters.pop(self, None)  # whoever adds to it still sees the final state, and runs it
         ext = self.ext
         if ext is not None:
             ext.context = ext.kwargs = None  # as the arguments, they are not kept longer than needed
-            if ext.on_settled is not None:
+            on_settled = ext.on_settled
+            if on_settled is not None:
+                ext.on_settled = None
                 try:
-                    ext.on_settled(self)
+                    on_settled(self)
                 except BaseException as error:
                     engine.config.fault(error)
 
     def _run_waiting(self, waiting: deque[Callable[[Any], None]]) -> None:
-        while waiting:
-            try:
-                fn = waiting.popleft()
-            except IndexError:  # another thread drains the same deque: each entry is taken once
-                return
-            try:
-                fn(self)
-            except BaseException as error:
-                self._engine.config.fault(error)
+        # Another thread may drain the same deque: each entry is taken once. The iterator calls popleft, and
+        # not this frame, so that no signal handler runs between the taking and the try.
+        try:
+            for fn in iter(waiting.popleft, None):
+                try:
+                    fn(self)
+                except BaseException as error:
+                    self._engine.config.fault(error)
+        except IndexError:
+            pass  # all taken
 
     # -- waiting -------------------------------------------------------------------------------
 

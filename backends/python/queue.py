@@ -228,8 +228,11 @@ class Queue:
 
     # -- giving --------------------------------------------------------------------------------
 
-    def take(self, handle: Handle) -> tuple[Any, ...] | None:
+    def take(self, handle: Handle, claim: int | None = None) -> tuple[Any, ...] | None:
         """Claim a task that was not started, from wherever it waits; None: it is too late.
+
+        ``claim`` becomes its ``worker`` in the same step, as far as signal handlers can tell: none
+        runs between the lines that call nothing.
 
         It is listed as dead before the claim: a worker that pops it and finds it claimed must find
         it in the list to take it off.
@@ -241,6 +244,8 @@ class Queue:
         try:
             args = handle.args
             del handle.args
+            if claim is not None:
+                handle.worker = claim
         except AttributeError:
             if handle not in lane.ready.copy():  # else another take was quicker, and the mark is its
                 lane.dead.pop(handle, None)

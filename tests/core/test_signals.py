@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import textwrap
 import threading
 import time
@@ -172,6 +173,50 @@ def test_an_interrupted_submit_leaves_all_in_order(open_system: OpenSystem, subm
     stats = system.stats()
     assert stats.total_queued == 0
     assert stats.completed == stats.submitted == len(ran) + 100
+
+
+@pytest.mark.parametrize("delayed", [False, True], ids=["ready", "delayed"])
+def test_an_interrupted_cancel_leaves_no_task_without_an_end(open_system: OpenSystem, delayed: bool) -> None:
+    # Given cancels that an exception ends wherever Python looks for signals: on entering a function, and after calls of C
+    system = open_system(workers=1)
+    system.pause(*TaskPriority)
+    add_task = system.task(int).with_options(delay_ms=60_000).submit if delayed else system.task(int).submit
+    released: list[int] = []
+    cancelled = 0
+    while True:
+        result = add_task("1")
+        result.add_callback(lambda _, number=cancelled: released.append(number))
+        countdown = cancelled
+
+        def profile(frame: FrameType, event: str, arg: object) -> None:
+            nonlocal countdown
+            code = frame.f_code
+            if event in ("call", "c_return") and code.co_filename != __file__ and code.co_name != "call":
+                # ("call" is the callback: what ends that is reported as its exception)
+                countdown -= 1
+                if countdown == -1:
+                    raise KeyboardInterrupt
+
+        before = sys.getprofile()
+        sys.setprofile(profile)
+        try:
+            result.cancel()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.setprofile(before)
+        # Then it has been cancelled, or it still can be, and its callback comes
+        if result.status is not TaskStatus.CANCELLED:
+            assert result.cancel(), f"interrupted at its step {cancelled}, the task can neither run nor be cancelled"
+        assert result.status is TaskStatus.CANCELLED
+        cancelled += 1
+        if countdown >= 0:
+            break
+    system.resume(*TaskPriority)
+    assert system.drain(PATIENCE_S)
+    assert system.add_task(int, "1").wait(PATIENCE_S) == 1
+    assert system.stats().cancelled == cancelled
+    assert released == list(range(cancelled))
 
 
 def test_signals_do_not_interrupt_tasks(system: TaskSystem) -> None:

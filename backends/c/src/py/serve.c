@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "native.h"
 
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -258,6 +259,7 @@ void serve(Engine *engine, cz_seat_t *seat)
     seat->started = true;
     cz_flag_add(&engine->gate.awake, 1);
     here_enter(&me, engine, seat);
+    prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
     if (seat->slot < 0) {
         serve_reserve(engine, seat);
     } else {
