@@ -177,7 +177,7 @@ def test_an_interrupted_submit_leaves_all_in_order(open_system: OpenSystem, subm
 
 @pytest.mark.parametrize("delayed", [False, True], ids=["ready", "delayed"])
 def test_an_interrupted_cancel_leaves_no_task_without_an_end(open_system: OpenSystem, delayed: bool) -> None:
-    # Given cancels that an exception ends wherever Python looks for signals: on entering a function, and after calls of C
+    # Given cancels that an exception ends wherever Python looks for signals: on entering a function, after calls of C
     system = open_system(workers=1)
     system.pause(*TaskPriority)
     add_task = system.task(int).with_options(delay_ms=60_000).submit if delayed else system.task(int).submit
