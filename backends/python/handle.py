@@ -57,8 +57,9 @@ class Failure:
         return self.error.with_traceback(self.traceback)
 
     def __del__(self) -> None:
-        if getattr(self, "report", None) is not None:  # else retrieved, or an interrupt ended its making
-            self.report(self.plan, self.error.with_traceback(self.traceback))
+        report = getattr(self, "report", None)  # none at all: an interrupt ended its making
+        if report is not None:
+            report(self.plan, self.error.with_traceback(self.traceback))
 
 
 class Handle:
