@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from .errors import TaskInterrupted, TaskTimeout
@@ -51,7 +50,7 @@ class Deadlines:
     def enter(
         self, handle: Handle, args: tuple[Any, ...], timeout_ns: int, stop: Callable[[], None] | None = None
     ) -> Attempt:
-        attempt = Attempt(handle, args, monotonic_ns() + timeout_ns, stop)
+        attempt = Attempt(handle, args, self._system.now_ns() + timeout_ns, stop)
         self._system.ensure_ext(handle).attempt = attempt
         self._running[attempt] = None
         self._system.supervisor.wake_before(attempt.deadline_ns)

@@ -43,7 +43,7 @@ def run_ready(system: TaskSystem, timeout_s: float) -> None:
             signal.setitimer(signal.ITIMER_REAL, timeout_s)
         while monotonic_ns() < end_ns:
             if not system.supervisor.started:
-                system.engine.queue.advance(monotonic_ns())  # nobody else does
+                system.engine.queue.advance(system.now_ns())  # nobody else does
             if not _run_all(system) and not _something_to_come(system, end_ns):
                 return
     except TaskInterrupted:

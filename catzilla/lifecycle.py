@@ -39,20 +39,23 @@ class ShutdownReport:
 def drain(system: TaskSystem, timeout: float | None) -> bool:
     """Wait for what is running, ready, and due within ``timeout`` seconds. False: it ran out first."""
     end_ns = None if timeout is None else monotonic_ns() + int(timeout * 1e9)
+    end_due_ns = None if timeout is None else system.now_ns() + int(timeout * 1e9)
     me = system.engine.workers.current()
     while True:
         waiting = [handle for handle in (*system.engine.queue.pending(), *system.running()) if handle is not me]
-        if end_ns is not None:
-            waiting = [handle for handle in waiting if not _due_after(handle, end_ns)]
+        if end_due_ns is not None:
+            waiting = [handle for handle in waiting if not _due_after(handle, end_due_ns)]
         for handle in waiting:
             left_ns = -1 if end_ns is None else max(0, end_ns - monotonic_ns())
             if not blocking.wait_ns(handle, left_ns):
-                if end_ns is not None and _due_after(handle, end_ns):
+                if end_due_ns is not None and _due_after(handle, end_due_ns):
                     continue  # a retry that is due too late
                 return False
         if waiting:
             continue
-        later = sum(1 for handle in system.engine.queue.pending() if end_ns is not None and _due_after(handle, end_ns))
+        later = 0
+        if end_due_ns is not None:
+            later = sum(1 for handle in system.engine.queue.pending() if _due_after(handle, end_due_ns))
         if system.unfinished() <= later + (0 if me is None else 1):
             return True
         if end_ns is not None and monotonic_ns() >= end_ns:
@@ -71,6 +74,7 @@ def shutdown(system: TaskSystem, timeout: float | None, cancel_pending: bool) ->
     ended_before = system.ended_by_themselves()
     limit = system.config.shutdown_timeout if timeout is None else timeout
     end_ns = monotonic_ns() + int(limit * 1e9)
+    end_due_ns = system.now_ns() + int(limit * 1e9)
     cancelled: list[str] = []
     error = TaskCancelled("the task system shut down before the task started")
 
@@ -84,7 +88,7 @@ def shutdown(system: TaskSystem, timeout: float | None, cancel_pending: bool) ->
     try:
         if cancel_pending:
             cancel(engine.queue.pending())
-        cancel([handle for handle in engine.queue.pending() if _due_after(handle, end_ns)])
+        cancel([handle for handle in engine.queue.pending() if _due_after(handle, end_due_ns)])
         drain(system, limit)
     except KeyboardInterrupt as stop:  # a second Ctrl-C ends the drain
         interrupted = stop

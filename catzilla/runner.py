@@ -6,7 +6,6 @@ handle then shows the traceback that the plain path would show.
 
 from __future__ import annotations
 
-from time import monotonic_ns
 from typing import Any
 
 from .compiling import DEOPT
@@ -61,7 +60,7 @@ def retry_due_ns(handle: Handle, spec: Spec, error: BaseException) -> int | None
     if ext.created_ns is None:
         ext.created_ns = handle.ready_ns
     ext.retries += 1
-    return monotonic_ns() + backoff_ns(options, ext.retries)
+    return spec.system.now_ns() + backoff_ns(options, ext.retries)
 
 
 def _retried(retry_on: tuple[type[BaseException], ...], error: BaseException) -> bool:

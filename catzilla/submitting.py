@@ -109,7 +109,7 @@ class Submitting:
                 return Full.MEMORY
             self._hold_charge(plan, ext, size)
         delay_ms = plan.owner.options.delay_ms
-        due_ns = monotonic_ns() + int(delay_ms * 1e6) if delay_ms else 0
+        due_ns = self._system.now_ns() + int(delay_ms * 1e6) if delay_ms else 0
         if due_ns:
             ext = ext or Ext(None, None)
             ext.created_ns = monotonic_ns()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import _thread
 import sys
 import threading
+from collections import deque
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,8 @@ class Supervisor:
         self.started = False
         self.quiet = False  # at exit: it is known that no thread can be started
         self.ended = _thread.allocate_lock()
+        self.next_due_ns: int | None = None  # by the system's clock, as of the last look
+        self._visitors: deque[threading.Event] = deque()
 
     def wake(self) -> None:
         """Look again now. From anywhere; never blocks."""
@@ -45,8 +48,15 @@ class Supervisor:
             pass
 
     def wake_before(self, due_ns: int) -> None:
-        if due_ns < self._next_ns:
+        if due_ns < self._next_ns or self._system.clock is not None:
             self.wake()
+
+    def look_now(self, timeout_s: float) -> bool:
+        """Wait until a look that began after this call is over. False: it took longer than that."""
+        seen = threading.Event()
+        self._visitors.append(seen)
+        self.wake()
+        return seen.wait(timeout_s)
 
     def stop(self, wait: bool = True) -> None:
         self._stopped = True
@@ -92,11 +102,14 @@ class Supervisor:
             self._system.engine.workers.reserve(self._system.config.critical_reserve)
         with self.ended:
             while not self._stopped:
+                visitors = [self._visitors.popleft() for _ in range(len(self._visitors))]
                 try:
                     next_ns = self._look(monotonic_ns())
                 except Exception as error:
                     self._system.fault(error)
                     next_ns = monotonic_ns() + BUSY_NS
+                for seen in visitors:
+                    seen.set()
                 self._next_ns = next_ns
                 if not self._called:
                     self._lock.acquire(timeout=max(0, next_ns - monotonic_ns()) / 1e9)
@@ -110,15 +123,19 @@ class Supervisor:
         due = [system.ticker.tick(now_ns)]
         if not system.threads.start_wanted():
             due.append(now_ns + 4 * BUSY_NS)
-        due_ns = system.engine.queue.advance(now_ns)
-        if due_ns is not None:
-            due.append(due_ns)
-        system.deadlines.expire(now_ns)
-        due_ns = system.deadlines.next_ns()
-        if due_ns is not None:
-            due.append(due_ns)
+        self.next_due_ns = self._look_at_clock(system.now_ns())
+        if self.next_due_ns is not None and system.clock is None:  # another one calls when it has moved
+            due.append(self.next_due_ns)
         due_ns = system.autoscaler.look(now_ns)
         if due_ns is not None:
             due.append(due_ns)
         system.reports.publish()
         return min(due)
+
+    def _look_at_clock(self, now_ns: int) -> int | None:
+        """What is due by the system's clock; when the next thing is."""
+        system = self._system
+        queue_ns = system.engine.queue.advance(now_ns)
+        system.deadlines.expire(now_ns)
+        due = [due_ns for due_ns in (queue_ns, system.deadlines.next_ns()) if due_ns is not None]
+        return min(due, default=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
-from time import monotonic_ns
+from time import monotonic_ns, time_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, cast, overload
 
@@ -36,6 +36,7 @@ from .waiting import Waiting
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from .clock import Clock
     from .config import SystemOptions
     from .signatures import AddTask
     from .stats import SystemStats
@@ -82,6 +83,9 @@ class TaskSystem:
         attach(self._backend.handle_type)
         self.closed = False
         self.forked_ns = 0
+        self.clock: Clock | None = None  # None: the machine's
+        self.now_ns: Callable[[], int] = monotonic_ns
+        self.wall_ns: Callable[[], int] = time_ns
         self._failure_hooks: list[Callable[[Any], object]] = []
         self._tasks: weakref.WeakSet[Task[Any, Any]] = weakref.WeakSet()
         self._paused: frozenset[int] = frozenset()
@@ -183,6 +187,18 @@ class TaskSystem:
     @staticmethod
     def _lanes(lanes: tuple[TaskPriority, ...]) -> frozenset[int]:
         return frozenset(int(TaskPriority(lane)) for lane in lanes) if lanes else frozenset(range(LANES))
+
+    # -- time ----------------------------------------------------------------------------------
+
+    def set_clock(self, clock: Clock | None) -> None:
+        """Let delays, retries, deadlines and schedules go by this clock (None: the machine's), for tests.
+
+        Whoever moves it calls ``wake()`` then. What was measured stays in real time.
+        """
+        self.clock = clock
+        self.now_ns = monotonic_ns if clock is None else clock.now_ns
+        self.wall_ns = time_ns if clock is None else clock.wall_ns
+        self.wake()
 
     # -- looking -------------------------------------------------------------------------------
 

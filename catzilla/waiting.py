@@ -101,11 +101,26 @@ class Waiting:
                 handle.wait_ns(left_ns)
             elif state == PENDING and end_ns is None and self._may_run_inline(handle):
                 self._run_inline(handle)
+            elif state != PENDING and self._system.clock is not None:
+                return self._wait_for_clock(handle, end_ns)
             else:
                 self._send_helper(handle)
                 break
         left_ns = -1 if end_ns is None else max(0, end_ns - monotonic_ns())
         return handle.wait_ns(left_ns)
+
+    def _wait_for_clock(self, handle: Handle, end_ns: int | None) -> bool:
+        """Nobody can tell when a replaced clock will say that it is due: a worker more runs it then."""
+        scaler = self._system.autoscaler
+        with self._lock:
+            scaler.blocked_submitters += 1
+            scaler.apply()
+        try:
+            return handle.wait_ns(-1 if end_ns is None else max(0, end_ns - monotonic_ns()))
+        finally:
+            with self._lock:
+                scaler.blocked_submitters -= 1
+                scaler.apply()
 
     def _may_run_inline(self, handle: Handle) -> bool:
         return handle.plan.runner is None and self._depth.inline < INLINE_DEPTH
