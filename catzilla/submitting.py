@@ -66,15 +66,17 @@ class Submitting:
     def submit_many(self, fn: Any, rows: Iterable[tuple[Any, ...]], options: dict[str, Any]) -> list[Handle]:
         plan = self.plan_for(fn, options)
         receiver = self.receiver_of(fn)
-        checked = []
-        for index, row in enumerate(rows):
-            if not isinstance(row, tuple):
-                raise TypeError(
-                    f"row {index} of add_tasks is {row!r}; each row must be a tuple of positional arguments, "
-                    "also when there is only one: (x,)"
-                )
-            self._check_call(plan, fn, receiver + row, {})
-            checked.append(receiver + row)
+        checked = list(rows)
+        if plan.arity is None or not _all_fit(checked, len(receiver), *plan.arity):
+            for index, row in enumerate(checked):
+                if not isinstance(row, tuple):
+                    raise TypeError(
+                        f"row {index} of add_tasks is {row!r}; each row must be a tuple of positional arguments, "
+                        "also when there is only one: (x,)"
+                    )
+                self._check_call(plan, fn, receiver + row, {})
+        if receiver:
+            checked = [receiver + row for row in checked]
         self._check_open()
         context = copy_context()
         exts: list[Any] | None = None
@@ -236,6 +238,16 @@ class Submitting:
     def wake_blocked(self) -> None:
         """Everybody who waits for room looks again (a shutdown refuses them)."""
         self._full.wake_all()
+
+
+def _all_fit(rows: list[Any], given: int, least: int, most: int) -> bool:
+    """Whether each row is a tuple, and has as many arguments as the function takes. Quick, where the answer is yes."""
+    if not rows:
+        return True
+    if set(map(type, rows)) != {tuple}:
+        return False
+    lengths = set(map(len, rows))
+    return least <= given + min(lengths) and given + max(lengths) <= most
 
 
 def _is_static(fn: Any) -> bool:

@@ -14,6 +14,7 @@
     } while (0)
 
 void test_queue(void);
+void test_ticks(void);
 void test_timer(void);
 void test_pool(void);
 void test_metrics(void);

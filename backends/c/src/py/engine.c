@@ -162,6 +162,7 @@ static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
         Py_DECREF(self);
         return NULL;
     }
+    cz_ticks_begin(&engine->ticks);
     cz_timer_open(&engine->timer, &engine->alloc.arenas[CZ_RECORDS]);
     cz_metrics_open(&engine->metrics, &engine->alloc.arenas[CZ_RECORDS], true);
     cz_pool_open(&engine->pool, &engine->alloc.arenas[CZ_CELLS], GC_HEADER + sizeof(Handle), engine);

@@ -14,6 +14,7 @@
 #include "catzilla/clock.h"
 #include "catzilla/pool.h"
 #include "catzilla/queue.h"
+#include "catzilla/ticks.h"
 #include "catzilla/timer.h"
 #include "catzilla/workers.h"
 
@@ -46,6 +47,7 @@ typedef struct Engine {
     cz_pool_t pool;
     cz_metrics_t metrics;
     cz_alloc_t alloc;
+    cz_ticks_t ticks;
     cz_gate_t gate;
     PyObject *object; /* the Engine that Python knows; NULL when it is gone and only handles are left */
     PyObject *config, *spawn, *wake, *make_ext, *critical_waiting, *unretrieved, *fault;

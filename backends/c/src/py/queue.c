@@ -103,7 +103,7 @@ static PyObject *queue_put(PyObject *self, PyObject *const *args, Py_ssize_t cou
     PyObject *payload = PyTuple_GET_SIZE(given[1]) == 0 ? NULL : Py_NewRef(given[1]);
     uint32_t word = due_ns != 0 ? CZ_DELAYED | CZ_HELD : CZ_PENDING | CZ_LINKED;
     Handle *handle = handle_new(engine, view, payload, given[2] == Py_None ? NULL : Py_NewRef(given[2]), word,
-                                due_ns != 0 ? due_ns : cz_now_ns());
+                                due_ns != 0 ? due_ns : cz_ticks_ns(&engine->ticks));
     Py_DECREF(view);
     if (handle == NULL) {
         cz_queue_readmit(&engine->queue, lane, 1);
@@ -426,6 +426,7 @@ static PyObject *queue_advance(PyObject *self, PyObject *now)
     int64_t now_ns = PyLong_AsLongLong(now);
     if (now_ns == -1 && PyErr_Occurred())
         return NULL;
+    cz_ticks_adjust(&engine->ticks);
     cz_cell_t *cell;
     while ((cell = cz_timer_take(&engine->timer, now_ns)) != NULL) {
         cz_again_t what = cz_queue_ripen(&engine->queue, cell, now_ns);

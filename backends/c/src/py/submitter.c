@@ -12,11 +12,16 @@ typedef struct {
     uint64_t version; /* of all watched dicts, when last_fn was looked up */
 } Submitter;
 
-/* Looking a plan up costs more than queueing its task. Where dicts can be watched, the last one found is
- * good until some dict of plans changes. */
+/* Looking a plan up costs more than queueing its task. The last one found is good until some dict of
+ * plans changes. */
 #if PY_VERSION_HEX >= 0x030C0000
 static int watcher = -1;
 static uint64_t version = 1;
+
+static uint64_t version_of(PyObject *Py_UNUSED(plans))
+{
+    return version;
+}
 
 static int plans_changed(PyDict_WatchEvent Py_UNUSED(event), PyObject *Py_UNUSED(dict), PyObject *Py_UNUSED(key),
                          PyObject *Py_UNUSED(value))
@@ -35,11 +40,15 @@ static bool watch(PyObject *plans)
     return false;
 }
 #else
-static uint64_t version = 1;
+/* 3.11 gives each state of each dict a number. */
+static uint64_t version_of(PyObject *plans)
+{
+    return ((PyDictObject *)plans)->ma_version_tag;
+}
 
 static bool watch(PyObject *Py_UNUSED(plans))
 {
-    return false;
+    return true;
 }
 #endif
 
@@ -71,7 +80,7 @@ static PyObject *with_ext(Engine *engine, PyObject *context)
 
 static PlanView *find_plan(Submitter *self, PyObject *fn)
 {
-    if (fn == self->last_fn && self->version == version)
+    if (fn == self->last_fn && self->version == version_of(self->plans))
         return (PlanView *)Py_NewRef(self->last_view);
     PyObject *plan = PyDict_GetItemWithError(self->plans, fn);
     if (plan == NULL) {
@@ -89,7 +98,7 @@ static PlanView *find_plan(Submitter *self, PyObject *fn)
     }
     if (self->watched) {
         Py_XSETREF(self->last_fn, Py_NewRef(fn));
-        self->version = version;
+        self->version = version_of(self->plans);
         Py_XSETREF(self->last_view, (PlanView *)Py_NewRef(view));
     }
     return view;
@@ -139,7 +148,8 @@ static PyObject *submit(PyObject *callable, PyObject *const *args, size_t flags,
         goto fallback;
     }
     Handle *handle =
-        handle_new(engine, view, payload, ext, CZ_PENDING | CZ_LINKED | (count == 1 ? CZ_ONE_ARG : 0), cz_now_ns());
+        handle_new(engine, view, payload, ext, CZ_PENDING | CZ_LINKED | (count == 1 ? CZ_ONE_ARG : 0),
+                   cz_ticks_ns(&engine->ticks));
     Py_DECREF(view);
     if (handle == NULL) {
         cz_queue_readmit(&engine->queue, lane, 1);
