@@ -18,11 +18,34 @@ static void give_back(cz_pool_t *pool, cz_slab_t *slab)
         cz_arena_unblock(pool->arena, slab, CZ_SLAB_BYTES);
 }
 
+static void give_back_spare(cz_pool_t *pool)
+{
+    while (pool->spare != NULL) {
+        cz_slab_t *slab = pool->spare;
+        pool->spare = slab->next;
+        give_back(pool, slab);
+    }
+}
+
 void cz_pool_close(cz_pool_t *pool)
 {
     give_back(pool, pool->slab);
-    give_back(pool, pool->spare);
-    pool->slab = pool->spare = NULL;
+    pool->slab = NULL;
+    give_back_spare(pool);
+}
+
+int64_t cz_pool_trim(cz_pool_t *pool, int64_t now_ns)
+{
+    if (pool->taken) {
+        pool->taken = false;
+        pool->idle_ns = now_ns;
+    }
+    if (pool->spare == NULL)
+        return INT64_MAX;
+    if (now_ns - pool->idle_ns < CZ_SPARE_NS)
+        return pool->idle_ns + CZ_SPARE_NS;
+    give_back_spare(pool);
+    return INT64_MAX;
 }
 
 static void enlist(cz_pool_t *pool, cz_slab_t *slab)
@@ -49,16 +72,16 @@ static void delist(cz_pool_t *pool, cz_slab_t *slab)
 static cz_slab_t *new_slab(cz_pool_t *pool)
 {
     cz_slab_t *slab = pool->spare;
-    if (slab != NULL) {
-        pool->spare = NULL;
-        return slab;
-    }
-    slab = cz_arena_block(pool->arena, CZ_SLAB_BYTES);
+    if (slab != NULL)
+        pool->spare = slab->next;
+    else
+        slab = cz_arena_block(pool->arena, CZ_SLAB_BYTES);
     if (slab == NULL)
         return NULL;
     memset(slab, 0, sizeof *slab);
     slab->pool = pool;
     slab->fresh = (char *)slab + FIRST;
+    pool->taken = true;
     if (pool->live > pool->most)
         pool->most = pool->live;
     return slab;
@@ -103,10 +126,8 @@ void cz_pool_put_slow(cz_pool_t *pool, cz_slab_t *slab)
     if (slab->used == 0) {
         if (slab->listed)
             delist(pool, slab);
-        if (pool->spare == NULL)
-            pool->spare = slab;
-        else
-            give_back(pool, slab);
+        slab->next = pool->spare;
+        pool->spare = slab;
     } else if (!slab->listed) {
         enlist(pool, slab);
     }

@@ -26,7 +26,15 @@ static void cells_are_apart_and_slabs_come_back(cz_alloc_t *alloc)
         for (int step = 0; step < 7; step++)
             for (int i = step; i < MANY; i += 7)
                 cz_pool_put(cells[i]);
-        CHECK(pool.live == 0 && cz_count_read(&arena->held_bytes) <= 2 * CZ_SLAB_BYTES);
+        CHECK(pool.live == 0 && cz_count_read(&arena->held_bytes) >= MANY * 80); /* kept for the next burst */
+        int64_t now_ns = (round + 1) * 10 * CZ_SPARE_NS;
+        if (round == 1)
+            continue; /* which takes them again */
+        CHECK(cz_pool_trim(&pool, now_ns) == now_ns + CZ_SPARE_NS);
+        CHECK(cz_pool_trim(&pool, now_ns + CZ_SPARE_NS - 1) == now_ns + CZ_SPARE_NS);
+        CHECK(cz_count_read(&arena->held_bytes) >= MANY * 80);
+        CHECK(cz_pool_trim(&pool, now_ns + CZ_SPARE_NS) == INT64_MAX);
+        CHECK(cz_count_read(&arena->held_bytes) <= 2 * CZ_SLAB_BYTES);
     }
     cz_pool_close(&pool);
     CHECK(cz_count_read(&arena->held_bytes) == 0);

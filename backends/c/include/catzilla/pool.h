@@ -1,4 +1,4 @@
-/* Cells of one size, from slabs that are given back when they are empty.
+/* Cells of one size, from slabs that are given back when they have been empty for a while.
  *
  * A slab is aligned to its size, so that a cell finds its slab, and the slab its pool. One thread at a
  * time gets and puts (CPython: the one with the GIL); cz_pool_hand_back is for any other.
@@ -8,6 +8,7 @@
 
 #include "alloc.h"
 
+#define CZ_SPARE_NS INT64_C(300000000) /* that empty slabs wait for the next burst */
 #define CZ_SLAB_BYTES 131072 /* jemalloc gives each a page more than it asks for: 3 % of this, 6 % of half of it */
 
 typedef struct cz_free {
@@ -31,7 +32,9 @@ typedef struct cz_pool {
     size_t cell_bytes;
     cz_slab_t *slab;    /* cells come from this one */
     cz_slab_t *roomy;   /* others with room */
-    cz_slab_t *spare;   /* an empty one, against giving back and getting again */
+    cz_slab_t *spare;   /* empty ones, by next: the next burst finds their pages in place */
+    bool taken;         /* a slab, since cz_pool_trim looked */
+    int64_t idle_ns;    /* since when none was */
     int64_t live, most; /* most: since its owner last set it */
     _Atomic(cz_free_t *) foreign;
 } cz_pool_t;
@@ -40,6 +43,8 @@ void cz_pool_open(cz_pool_t *pool, cz_arena_t *arena, size_t cell_bytes, void *o
 void cz_pool_close(cz_pool_t *pool); /* when nothing lives */
 void *cz_pool_get_slow(cz_pool_t *pool);
 void cz_pool_put_slow(cz_pool_t *pool, cz_slab_t *slab);
+/* Give the spare slabs back once no slab was wanted for CZ_SPARE_NS; when to call again, INT64_MAX: no need. */
+int64_t cz_pool_trim(cz_pool_t *pool, int64_t now_ns);
 void cz_pool_hand_back(cz_pool_t *pool, void *cell);
 
 static inline cz_slab_t *cz_slab_of(const void *cell)

@@ -147,9 +147,8 @@ static PyObject *submit(PyObject *callable, PyObject *const *args, size_t flags,
         Py_DECREF(view);
         goto fallback;
     }
-    Handle *handle =
-        handle_new(engine, view, payload, ext, CZ_PENDING | CZ_LINKED | (count == 1 ? CZ_ONE_ARG : 0),
-                   cz_ticks_ns(&engine->ticks));
+    Handle *handle = handle_new(engine, view, payload, ext, CZ_PENDING | CZ_LINKED | (count == 1 ? CZ_ONE_ARG : 0),
+                                cz_ticks_ns(&engine->ticks));
     Py_DECREF(view);
     if (handle == NULL) {
         cz_queue_readmit(&engine->queue, lane, 1);
