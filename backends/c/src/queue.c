@@ -68,7 +68,6 @@ static inline cz_cell_t *unlink_head(cz_lane_t *lane)
 {
     cz_cell_t *cell = lane->head;
     lane->head = cell->next;
-    __builtin_prefetch(lane->head, 1); /* written on another CPU: it comes while this one's task runs */
     return cell;
 }
 
