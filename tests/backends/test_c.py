@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from catzilla import TaskSystem
+from catzilla.conformance.rig import eventually
 
 native: Any = pytest.importorskip("catzilla.backends.c._native", exc_type=ImportError)
 
