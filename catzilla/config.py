@@ -39,6 +39,7 @@ class SystemOptions(TypedDict, total=False):
     max_stuck_workers: int
     memory_profiling: bool
     async_concurrency: int
+    lock_dir: str | None
 
 
 class SystemConfig:
@@ -67,6 +68,7 @@ class SystemConfig:
         max_stuck_workers: int
         memory_profiling: bool
         async_concurrency: int
+        lock_dir: str | None
         _origins: dict[str, str]
 
     def __init__(self, **options: Unpack[SystemOptions]) -> None:

@@ -182,5 +182,6 @@ PARAMETERS: Final[dict[str, Parameter]] = {
         _whole("max_stuck_workers", 32, 0, MOST_WORKERS),
         _switch("memory_profiling", False),
         _whole("async_concurrency", 1000, 1),
+        Parameter("lock_dir", None, "the path of a directory, or None", _or_none(_name), str),
     )
 }

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .config import SystemOptions
+    from .schedules.options import ScheduleOptions
+    from .schedules.schedule import Schedule
+    from .schedules.scheduler import Scheduler
     from .signatures import AddTask
     from .stats import SystemStats
 
@@ -86,6 +89,8 @@ class TaskSystem:
         self.clock: Clock | None = None  # None: the machine's
         self.now_ns: Callable[[], int] = monotonic_ns
         self.wall_ns: Callable[[], int] = time_ns
+        self.scheduler: Scheduler | None = None  # with the first schedule
+        self._schedules_run = False
         self._failure_hooks: list[Callable[[Any], object]] = []
         self._tasks: weakref.WeakSet[Task[Any, Any]] = weakref.WeakSet()
         self._paused: frozenset[int] = frozenset()
@@ -198,7 +203,51 @@ class TaskSystem:
         self.clock = clock
         self.now_ns = monotonic_ns if clock is None else clock.now_ns
         self.wall_ns = time_ns if clock is None else clock.wall_ns
+        if self.scheduler is not None:
+            self.scheduler.restart()
         self.wake()
+
+    def take_schedule(self, task: Task[Any, Any], options: ScheduleOptions) -> None:
+        """``@system.task(every=...)``: it runs from now on."""
+        self.make_scheduler().add(task, options, task.receiver, None)
+        self.start_schedules()
+
+    def add_schedule(self, fn: Any, /, *args: Any, name: str | None = None, **schedule: Any) -> Schedule:
+        """Call ``fn(*args)`` by the clock: ``every=`` or ``cron=``, and the other options of a schedule.
+
+        ``name`` (the task's) is how the processes of a host know that they mean the same one.
+        """
+        from .schedules.options import checked_schedule
+
+        options = checked_schedule(schedule)
+        task = fn if isinstance(fn, Task) else make_task(fn, self)
+        added = self.make_scheduler().add(task, options, (*task.receiver, *args), name)
+        self.start_schedules()
+        return added
+
+    def schedules(self) -> list[Schedule]:
+        """What runs by the clock, to look at, pause and resume."""
+        return [] if self.scheduler is None else self.scheduler.all()
+
+    def start_schedules(self) -> None:
+        """Run by the clock what was declared to. A TaskSystem does it with the declaration, an application with
+        its server's start."""
+        self._schedules_run = True
+        if self.scheduler is not None:
+            self.scheduler.start()
+
+    def stop_schedules(self) -> None:
+        """Start nothing more by the clock, until ``start_schedules()``; another process of the host may."""
+        self._schedules_run = False
+        if self.scheduler is not None:
+            self.scheduler.stop()
+
+    def make_scheduler(self) -> Scheduler:
+        if self.scheduler is None:
+            from .schedules.scheduler import Scheduler
+
+            self.scheduler = Scheduler(self, running=self._schedules_run)
+        return self.scheduler
 
     # -- looking -------------------------------------------------------------------------------
 
@@ -261,6 +310,8 @@ class TaskSystem:
 
     def stop_threads(self) -> None:
         self.compiling.stop_all()
+        if self.scheduler is not None:
+            self.scheduler.stop()
         self.threads.join(JOIN_S)  # with their last references, failures that nobody looked at are reported
         self.coroutines.stop()
         self.supervisor.stop()
@@ -276,6 +327,8 @@ class TaskSystem:
         self.coroutines = Coroutines(self)
         self.engine.workers.reopen()
         self.engine.queue.reopen()
+        if self.scheduler is not None and self._schedules_run:
+            self.scheduler.start()
 
     def __enter__(self) -> Self:
         return self
@@ -297,6 +350,8 @@ class TaskSystem:
         self.forked_ns = monotonic_ns()
         self.lookup.reset()
         self._open()
+        if self.scheduler is not None:
+            self.scheduler.after_fork()
         if was_closed:
             self.engine.queue.close()
         old.abandon(error)

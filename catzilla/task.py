@@ -12,10 +12,13 @@ from .plan import is_async, name_of
 
 if TYPE_CHECKING:
     from .handle import TaskResult
+    from .schedules.options import ScheduleOptions
     from .system import TaskSystem
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_SCHEDULE_NAMES = frozenset(("every", "cron", "timezone", "missed", "overlap", "per"))  # schedules/options.py
 
 
 class Binder(Protocol):
@@ -23,6 +26,9 @@ class Binder(Protocol):
 
     @property
     def tasks(self) -> TaskSystem | None: ...
+
+    def take_schedule(self, task: Task[Any, Any], options: ScheduleOptions) -> None:
+        """A task was declared with a schedule."""
 
 
 class Task(Generic[P, R]):
@@ -126,10 +132,24 @@ class Task(Generic[P, R]):
 
 def make_task(fn: Any, binder: Binder, **options: Any) -> Any:
     """``binder.task``: bare (``fn`` is the function) or with options (a decorator)."""
+    schedule = _take_schedule(options) if options else None
     checked = DEFAULTS.changed(options)
-    if fn is None:
-        return lambda function: _checked_task(function, binder, checked)
-    return _checked_task(fn, binder, checked)
+
+    def make(function: Any) -> Task[Any, Any]:
+        task = _checked_task(function, binder, checked)
+        if schedule is not None:
+            binder.take_schedule(task, schedule)
+        return task
+
+    return make if fn is None else make(fn)
+
+
+def _take_schedule(options: dict[str, Any]) -> ScheduleOptions | None:
+    if _SCHEDULE_NAMES.isdisjoint(options):
+        return None
+    from .schedules.options import take_schedule
+
+    return take_schedule(options)
 
 
 def _checked_task(fn: Any, binder: Binder, options: TaskOptions) -> Task[Any, Any]:

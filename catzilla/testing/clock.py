@@ -71,9 +71,18 @@ class FrozenClock:
             raise ConfigValueError(f"{when!r} is before {self.now()!r}, and a clock does not go back")
         self._move(self._now_ns + ahead_ns, settle)
 
-    def _move(self, end_ns: int, settle: bool) -> None:
+    def jump(self, seconds: float | timedelta) -> None:
+        """Move it on in one step, as for a machine that slept: what was due meanwhile is late."""
+        self._check_installed()
+        self._set(self._now_ns + _ns_of(seconds))
+        self._look(settle=True)
+
+    def _check_installed(self) -> None:
         if self._system.clock is not self:
             raise RuntimeError("the clock is not installed: use it in `with FrozenClock(system) as clock:`")
+
+    def _move(self, end_ns: int, settle: bool) -> None:
+        self._check_installed()
         while True:
             self._look(settle)
             due_ns = self._system.supervisor.next_due_ns

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from catzilla.config import SystemOptions
+    from catzilla.schedules.options import ScheduleOptions
+    from catzilla.schedules.schedule import Schedule
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,6 +65,7 @@ class Catzilla(FastAPI):
             **({} if backend is None else {"backend": backend}),
         }
         self._failure_hooks: list[Callable[..., object]] = []
+        self._schedules: list[tuple[Task[Any, Any], ScheduleOptions]] = []
         self._background_lifespan = BackgroundLifespan(self)
         self.router.lifespan_context = self._background_lifespan.wrap(self.router.lifespan_context)
 
@@ -85,7 +88,27 @@ class Catzilla(FastAPI):
         self._take_calls(tasks)
         tasks.on_rebind.append(self._take_calls)
         self.tasks = tasks
+        for task, schedule in self._schedules:
+            self._add_schedule(tasks, task, schedule)
         return tasks
+
+    def take_schedule(self, task: Task[Any, Any], options: ScheduleOptions) -> None:
+        """``@app.task(every=...)``: it runs from the server's start to its end."""
+        if self.tasks is None:
+            from catzilla.schedules.scheduler import check_call
+
+            check_call(task, ())
+            self._schedules.append((task, options))
+        else:
+            self._add_schedule(self.tasks, task, options)
+
+    @staticmethod
+    def _add_schedule(tasks: TaskSystem, task: Task[Any, Any], options: ScheduleOptions) -> None:
+        tasks.make_scheduler().add(task, options, task.receiver, None)
+
+    def schedules(self) -> list[Schedule]:
+        """What runs by the clock, to look at, pause and resume."""
+        return self._enabled("schedules").schedules()
 
     def _take_calls(self, tasks: TaskSystem) -> None:
         # Asked again after a fork, when the child's engine has made new ones.

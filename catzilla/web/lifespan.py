@@ -65,6 +65,8 @@ class BackgroundLifespan:
                         state = await stack.enter_async_context(inner(app))
                     finally:
                         _entering.reset(token)
+                    if self._owner.tasks is not None:
+                        self._owner.tasks.start_schedules()  # with what the application opened at its start
                     yield state
                     if self._entered == 1:
                         await self._drain()
@@ -101,6 +103,7 @@ class BackgroundLifespan:
         if tasks is None:
             return
         self._deadline = time.monotonic() + tasks.config.shutdown_timeout
+        tasks.stop_schedules()
         drained = await done_or_interrupted(partial(tasks.drain, tasks.config.shutdown_timeout))
         if not drained.done():
             self._deadline = 0.0  # the user will not wait any longer

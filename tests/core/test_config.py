@@ -32,6 +32,7 @@ GOOD: dict[str, list[Any]] = {
     "max_stuck_workers": [0, 32],
     "memory_profiling": [True, False],
     "async_concurrency": [1, 1000],
+    "lock_dir": ["/var/lib/app", "locks"],
 }
 BAD_VALUES: dict[str, list[Any]] = {
     "workers": [0, -1, 4097],
@@ -47,6 +48,7 @@ BAD_VALUES: dict[str, list[Any]] = {
     "critical_reserve": [-1, 257],
     "max_stuck_workers": [-1],
     "async_concurrency": [0],
+    "lock_dir": [""],
 }
 BAD_TYPES: dict[str, list[Any]] = {
     "workers": [True, 2.0, "2", [2]],
@@ -66,6 +68,7 @@ BAD_TYPES: dict[str, list[Any]] = {
     "max_stuck_workers": ["32"],
     "memory_profiling": [1, None],
     "async_concurrency": [1e3],
+    "lock_dir": [1, b"locks"],
 }
 BAD_TEXTS: dict[str, list[str]] = {
     "workers": ["0", "two", "1.5", "True"],

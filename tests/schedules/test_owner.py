@@ -1,0 +1,143 @@
+"""One owner per host: of several processes (or systems) one runs a schedule, and another takes over."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from catzilla import TaskSystem
+from catzilla.conformance.rig import PATIENCE_S, eventually
+
+OpenSystem = Callable[..., TaskSystem]
+LOCK_DIR = "locks"
+
+
+def tick() -> None:
+    pass
+
+
+@pytest.fixture
+def two(open_system: OpenSystem, tmp_path: Path) -> tuple[TaskSystem, TaskSystem]:
+    first, second = (open_system(lock_dir=str(tmp_path)) for _ in range(2))
+    return first, second
+
+
+def test_one_runs_it_and_the_other_takes_over(two: tuple[TaskSystem, TaskSystem]) -> None:
+    first, second = two
+    mine = first.add_schedule(tick, every=0.05)
+    eventually(lambda: mine.runs >= 2, "mine.runs >= 2")
+    theirs = second.add_schedule(tick, every=0.05)
+    runs = mine.runs
+    eventually(lambda: mine.runs >= runs + 3, "mine.runs >= runs + 3")
+    assert (theirs.runs, theirs.is_owner, mine.is_owner) == (0, False, True)
+    first.shutdown()
+    eventually(lambda: theirs.runs >= 2, "theirs.runs >= 2")
+    assert theirs.is_owner
+    assert not mine.is_owner
+
+
+def test_per_process_each_runs_it(two: tuple[TaskSystem, TaskSystem]) -> None:
+    schedules = [system.add_schedule(tick, every=0.05, per="process") for system in two]
+    eventually(lambda: all(schedule.runs >= 2 for schedule in schedules), "both run it")
+
+
+def test_another_directory_is_another_owner(open_system: OpenSystem, tmp_path: Path) -> None:
+    systems = [open_system(lock_dir=str(tmp_path / name)) for name in ("staging", "production")]
+    schedules = [system.add_schedule(tick, every=0.05) for system in systems]
+    eventually(lambda: all(schedule.runs >= 2 for schedule in schedules), "both run it")
+
+
+def test_a_pause_holds_for_all_of_them(two: tuple[TaskSystem, TaskSystem]) -> None:
+    mine, theirs = (system.add_schedule(tick, every=0.05) for system in two)
+    eventually(lambda: mine.runs + theirs.runs >= 1, "mine.runs + theirs.runs >= 1")
+    owner, other = (mine, theirs) if mine.is_owner else (theirs, mine)
+    other.pause()
+    assert owner.paused
+    eventually(lambda: owner.last_run is not None, "owner.last_run is not None")
+    settled = owner.last_run
+    eventually(lambda: owner.last_run != settled, "it was due again")  # a due time that passes while it is paused
+    settled = owner.last_run
+    eventually(lambda: owner.last_run != settled, "owner.last_run != settled")
+    runs = owner.runs
+    settled = owner.last_run
+    eventually(lambda: owner.last_run != settled, "owner.last_run != settled")
+    assert owner.runs == runs
+    other.resume()
+    eventually(lambda: owner.runs > runs, "owner.runs > runs")
+
+
+def test_who_comes_next_goes_on_where_the_last_one_was(open_system: OpenSystem, tmp_path: Path) -> None:
+    first = open_system(lock_dir=str(tmp_path))
+    schedule = first.add_schedule(tick, every=0.05)
+    eventually(lambda: schedule.runs >= 1, "schedule.runs >= 1")
+    first.shutdown()
+    last = schedule.last_run
+    assert last is not None
+    second = open_system(lock_dir=str(tmp_path))
+    later = second.add_schedule(tick, every=86_400)
+    assert later.next_run is not None
+    assert abs((later.next_run - last).total_seconds() - 86_400) < 1
+
+
+PROCESS = """
+import os, sys, time
+from catzilla import TaskSystem
+
+def beat():
+    with open(sys.argv[2], "a") as file:
+        print(os.getpid(), file=file)
+
+system = TaskSystem(workers=1, lock_dir=sys.argv[1], backend=sys.argv[3])
+system.add_schedule(beat, every=0.05, name="beat")
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_process_that_is_killed_is_replaced(backend_name: str, tmp_path: Path) -> None:
+    beats = tmp_path / "beats"
+    beats.touch()
+    command = [sys.executable, "-c", PROCESS, str(tmp_path / "locks"), str(beats), backend_name]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(3)]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"up\n"
+        eventually(lambda: len(beats.read_text().split()) >= 3, "len(beats.read_text().split()) >= 3")
+        (owner,) = set(beats.read_text().split())
+        dead = next(process for process in processes if str(process.pid) == owner)
+        dead.kill()
+        dead.wait(PATIENCE_S)
+        eventually(lambda: len(set(beats.read_text().split())) == 2, "len(set(beats.read_text().split())) == 2")
+        heir = beats.read_text().split()[-1]
+        assert heir != owner
+        assert set(beats.read_text().split()) == {owner, heir}
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+FORK = """
+import os, sys
+from catzilla.schedules.owner import Owner
+
+mine, other = (Owner(sys.argv[1], "name", "file") for _ in range(2))
+assert mine.acquire() and not other.acquire()
+child = os.fork()
+if not child:
+    mine.release()
+    os._exit(0)
+os.waitpid(child, 0)
+assert not other.acquire()
+mine.release()
+assert other.acquire()
+"""
+
+
+def test_a_child_that_lets_go_of_its_copy_leaves_the_lock_alone(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", FORK, str(tmp_path)], timeout=50, check=True)
