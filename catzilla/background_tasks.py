@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .batch import BatchResult
+from .buffers import BufferResult
 from .config import SystemConfig
 from .errors import (
     BackendUnavailable,
@@ -32,6 +33,7 @@ from .task import Task
 __all__ = [
     "BackendUnavailable",
     "BatchResult",
+    "BufferResult",
     "CatzillaError",
     "ConfigError",
     "MemoryPoolFull",

@@ -16,6 +16,7 @@ from .interface import CANCELLED, DETACHED, Handle, Sentinel
 from .log import logger
 
 if TYPE_CHECKING:
+    from .mapping import Mapping
     from .plan import Spec
     from .system import TaskSystem
 
@@ -32,7 +33,7 @@ class Compiling:
     def __init__(self, system: TaskSystem) -> None:
         self._system = system
         self.running: dict[Any, Any] = {}  # handle -> the run-time structure of its kernel
-        self._natives: weakref.WeakSet[Native] = weakref.WeakSet()
+        self._natives: weakref.WeakSet[Native | Mapping] = weakref.WeakSet()
 
     def consider(self, spec: Spec) -> Native | None:
         """A Native for what may gain from being compiled; None for the rest. No compiler is imported here."""
@@ -48,8 +49,11 @@ class Compiling:
         if not options.compile_to_c and not self.native_calls and not may_loop(fn):
             return None
         native = Native(self, spec)
-        self._natives.add(native)
+        self.know(native)
         return native
+
+    def know(self, native: Native | Mapping) -> None:
+        self._natives.add(native)
 
     @property
     def native_calls(self) -> bool:
@@ -77,12 +81,15 @@ class Compiling:
 class Native:
     """One task's kernel, from wanted to built or refused."""
 
+    columns = None  # it does not go over buffers
+
     def __init__(self, compiling: Compiling, spec: Spec) -> None:
         self.compiling = compiling
         self.spec = spec
         self.kernel: Any = None
         self.state = "waiting"  # waiting, watching (for a call that shows the types), building, ready, refused, pinned
         self.reason: str | None = None
+        self.pays = bool(spec.options.compile_to_c) or compiling.native_calls  # also without a loop
         self.runs = 0
         self.deopts = 0
         self.last_deopt: str | None = None

@@ -11,6 +11,7 @@ from .shape import Shape, call_of, shape_of
 if TYPE_CHECKING:
     from .compiling import Native
     from .interface import Kernel, Runner
+    from .mapping import Mapping
     from .system import TaskSystem
 
 
@@ -26,7 +27,7 @@ class Spec:
         self.name = options.name or name_of(fn)
         self.shape: Shape | None = shape_of(fn)
         self.is_async = is_async(fn)
-        self.native: Native | None = None  # what may run it as C
+        self.native: Native | Mapping | None = None  # what may run it as C
         self.plan: Plan | None = None
         self.timeout_ns = None if options.timeout_ms is None else max(1, int(options.timeout_ms * 1e6))
 

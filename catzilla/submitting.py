@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from contextvars import copy_context
 from time import monotonic_ns
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from . import runner  # noqa: F401  make_plan needs it; not at a first submit, which a handler that submits may interrupt
 from .errors import ConfigTypeError, SystemClosed, TaskCancelled, TaskDropped
@@ -24,6 +24,8 @@ from .shape import explain_mismatch
 from .task import Task
 
 if TYPE_CHECKING:
+    from .buffers import BufferResult
+    from .mapping import Mappings
     from .system import TaskSystem
 
 MOST_PLANS: Final = 4_096  # plans of functions and tasks that are kept; then all are forgotten and made anew
@@ -37,6 +39,7 @@ class Submitting:
         config = system.config
         self.counts_memory = config.memory_pool_mb is not None or config.memory_profiling
         self._full = FullLanes(system, self)
+        self._mappings: Mappings | None = None
 
     # -- the calls -----------------------------------------------------------------------------
 
@@ -77,12 +80,30 @@ class Submitting:
                 self._check_call(plan, fn, receiver + row, {})
         if receiver:
             checked = [receiver + row for row in checked]
+        return self._submit_rows(plan, checked)
+
+    def submit_buffers(self, fn: Any, buffers: Any, out: Any, options: dict[str, Any]) -> BufferResult[Any]:
+        from .buffers import BufferResult
+
+        self._check_open()
+        kept = isinstance(fn, Task) or _is_static(fn)
+        plan, parts, target = self.mappings().prepare(fn, buffers, out, options, kept)
+        return BufferResult(target, tuple(cast("Any", self._submit_rows(plan, parts)) if parts else ()))
+
+    def mappings(self) -> Mappings:
+        if self._mappings is None:
+            from .mapping import Mappings
+
+            self._mappings = Mappings(self._system)
+        return self._mappings
+
+    def _submit_rows(self, plan: Plan, rows: list[tuple[Any, ...]]) -> list[Handle]:
         self._check_open()
         context = copy_context()
         exts: list[Any] | None = None
         if context or self.counts_memory or plan.owner.options.delay_ms:
-            exts = [Ext(context if context else None, None) for _ in checked]
-        return self._full.many(plan, checked, exts)
+            exts = [Ext(context if context else None, None) for _ in rows]
+        return self._full.many(plan, rows, exts)
 
     # -- their parts ---------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import copy_context
 from time import monotonic_ns, time_ns
 from types import TracebackType
@@ -36,6 +36,7 @@ from .waiting import Waiting
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from .buffers import BufferResult
     from .clock import Clock
     from .config import SystemOptions
     from .schedules.options import ScheduleOptions
@@ -48,6 +49,7 @@ JOIN_S: Final = 0.2  # an idle worker is gone in microseconds; one in an abandon
 
 P = ParamSpec("P")
 R = TypeVar("R")
+B = TypeVar("B")
 
 
 class EngineSettings:
@@ -146,9 +148,29 @@ class TaskSystem:
         """Make a task of a function: ``@system.task`` or ``@system.task(priority=...)``."""
         return make_task(fn, self, **options)
 
-    def add_tasks(self, fn: Any, rows: Iterable[tuple[Any, ...]], /, **options: Any) -> BatchResult[Any]:
-        """Queue ``fn(*row)`` for every row, all or none. Raises QueueFull with nothing queued."""
-        return BatchResult(self.submitting.submit_many(fn, rows, checked_options(options)))
+    @overload
+    def add_tasks(self, fn: Any, rows: Iterable[tuple[Any, ...]], /, **options: Any) -> BatchResult[Any]: ...
+    @overload
+    def add_tasks(
+        self, fn: Any, /, *, buffers: Sequence[Any], out: None = None, **options: Any
+    ) -> BufferResult[Any]: ...
+    @overload
+    def add_tasks(self, fn: Any, /, *, buffers: Sequence[Any], out: B, **options: Any) -> BufferResult[B]: ...
+    def add_tasks(self, fn: Any, rows: Any = None, /, *, buffers: Any = None, out: Any = None, **options: Any) -> Any:
+        """Queue ``fn(*row)`` for every row, all or none. Raises QueueFull with nothing queued.
+
+        With ``buffers`` (arrays, memoryviews, NumPy arrays of numbers, one for each argument) instead of
+        rows: ``out[i] = fn(a[i], b[i], ...)`` for every i, as C where it can be, and on all workers.
+        ``out=None`` makes a buffer for the results. Do not change a buffer until that is done.
+        """
+        checked = checked_options(options)
+        if buffers is not None:
+            if rows is not None:
+                raise TypeError("add_tasks takes rows or buffers=, not both")
+            return self.submitting.submit_buffers(fn, buffers, out, checked)
+        if rows is None or out is not None:
+            raise TypeError("add_tasks takes rows, a tuple of arguments for each call, or buffers= (and out=)")
+        return BatchResult(self.submitting.submit_many(fn, rows, checked))
 
     async def add_task_async(self, fn: Any, /, *args: Any, **options_and_kwargs: Any) -> TaskResult[Any]:
         """As ``add_task``, but waiting for room (on_full="block") does not block the event loop."""

@@ -106,12 +106,13 @@ class Task(Generic[P, R]):
             return explain_function(self.name, self.fn, pays=bool(self.options.compile_to_c))
         if not system.config.enable_c_compilation:
             return f"{self.name} runs as Python: enable_c_compilation=False"
-        native = system.plan_for(self.origin, {}).owner.native
+        native: Any = system.plan_for(self.origin, {}).owner.native
         if native is not None:
-            return explain_native(native)
-        return explain_function(
-            self.name, self.fn, pays=bool(self.options.compile_to_c) or system.compiling.native_calls
-        )
+            text = explain_native(native)
+        else:
+            pays = bool(self.options.compile_to_c) or system.compiling.native_calls
+            text = explain_function(self.name, self.fn, pays=pays)
+        return "\n".join([text, *(f"  {line}" for line in system.submitting.mappings().explain(self.fn))])
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.fn(*self.receiver, *args, **kwargs)

@@ -12,6 +12,7 @@ from . import cache
 from .convert import Mismatch, Reader, Writer
 from .load import Library, memory
 from .load import types as ffi_types
+from .mapper import MapRun
 from .toolchain import BuildFailed, Toolchain, reason_for_none, toolchains
 from .types import Type
 from .unit import Unit
@@ -31,7 +32,7 @@ class Kernel:
         self.type_code = unit.type_code().encode()
         self.guards = tuple(unit.names.guards.values())
         self.toolchain = toolchain
-        self._library = library
+        self.library = library
         self._tags = unit.result_types()
         self._recursive = unit.recursive
 
@@ -57,6 +58,10 @@ class Kernel:
             writer.put(slots[index], type_, values[index])
         return slots, writer
 
+    def start_map(self, views: list[memoryview], out: memoryview) -> MapRun:
+        """A pass over columns, of a kernel that was built for them."""
+        return MapRun(self, views, out)
+
     def run(self, values: tuple[Any, ...], rt: Any = None) -> tuple[Any, str | None]:
         """(value or DEOPT or STOPPED, why). What was printed is printed now; that may raise."""
         if not self.holds():
@@ -69,7 +74,7 @@ class Kernel:
             rt = self.new_run()
         result = ffi_types().new("cz_value_t *")
         try:
-            status = self._library.kernel(slots, result, rt)
+            status = self.library.kernel(slots, result, rt)
             if status == 2:
                 return STOPPED, "stopped"
             if status:
@@ -79,7 +84,7 @@ class Kernel:
             value = reader.value(result)
             printed = [_printed(reader, entry) for entry in _entries(rt.prints)]
         finally:
-            self._library.release(rt)
+            self.library.release(rt)
             del writer
         for pieces, separator, end in printed:
             print(*pieces, sep=separator, end=end)
@@ -114,7 +119,7 @@ def load(unit: Unit, toolchain: Toolchain | None = None) -> Kernel:
     failures = []
     for candidate in [toolchain] if toolchain is not None else toolchains():
         try:
-            return Kernel(unit, Library(cache.build(text, candidate)), candidate)
+            return Kernel(unit, Library(cache.build(text, candidate), maps=unit.columns is not None), candidate)
         except BuildFailed as error:
             failures.append(f"{candidate.name}: {error}")
         except OSError as error:

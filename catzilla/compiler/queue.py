@@ -17,7 +17,7 @@ _thread: threading.Thread | None = None
 
 
 def submit(native: Any, types: Any) -> None:
-    """Build a kernel for catzilla.compiling.Native; it is told what came of it."""
+    """Build a kernel for a compiling.Native or a mapping.Mapping; it is told what came of it."""
     global _thread
     with _lock:
         _jobs.put((native, types))
@@ -66,8 +66,8 @@ def _build(native: Any, types: Any) -> None:
             if types is None:
                 native.watch()
                 return
-        unit = Unit(spec.fn, types)
-        if not unit.loops and not spec.options.compile_to_c and not native.compiling.native_calls:
+        unit = Unit(spec.fn, types, native.columns)
+        if not unit.loops and not native.pays:
             native.refuse("it has no loop: as Python it is over sooner than a call of C is made on this backend")
             return
         native.built(load(unit))

@@ -18,9 +18,13 @@ MOST_TEXT: Final = 400_000
 
 
 class Unit:
-    """Read a function for arguments of these types. Raises Refusal."""
+    """Read a function for arguments of these types. Raises Refusal.
 
-    def __init__(self, fn: Any, params: tuple[Type, ...]) -> None:
+    ``columns``: it will also go over buffers, of these formats and with results of this one.
+    """
+
+    def __init__(self, fn: Any, params: tuple[Type, ...], columns: tuple[str, str] | None = None) -> None:
+        self.columns = columns
         self.names = Names()
         self.functions: dict[Any, Function] = {}
         self.sources: dict[Any, Source] = {}
@@ -40,6 +44,8 @@ class Unit:
         source = self.sources.get(fn)
         if source is None:
             source = self.sources[fn] = Source(fn)
+        if len(params) != len(source.params):
+            raise Refusal(f"it has {len(source.params)} parameters, and {len(params)} arguments are given")
         frozen = tuple(freeze(param, borrowed=True) for param in params)
         key = (fn, "".join(map(code_of, frozen)))
         found = self.functions.get(key)
@@ -153,6 +159,10 @@ class Unit:
             "    while (block) { void *next = *(void **)block; rt->free(block); block = next; }\n"
             "    rt->blocks = 0;\n}\n",
         ]
+        if self.columns is not None:
+            from .mapper import map_text
+
+            parts.append(map_text(self, *self.columns))
         own = "\n".join(parts)
         text = f"{ABI()}\n{runtime_for(own)}\n{own}"
         if len(text) > MOST_TEXT:

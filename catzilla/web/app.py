@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
 
 from fastapi import FastAPI
@@ -19,6 +19,7 @@ from catzilla.web.lifespan import BackgroundLifespan
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from catzilla.buffers import BufferResult
     from catzilla.config import SystemOptions
     from catzilla.schedules.options import ScheduleOptions
     from catzilla.schedules.schedule import Schedule
@@ -129,10 +130,16 @@ class Catzilla(FastAPI):
         """Queue a call of ``fn``. Raises NotEnabled (a RuntimeError) before ``enable_background_tasks()``."""
         _not_enabled("add_task")
 
+    @overload
     def add_tasks(
         self, fn: Callable[..., R] | Task[..., R], rows: Iterable[tuple[Any, ...]], /, **options: Any
-    ) -> BatchResult[R]:
-        """Queue one call for each row of positional arguments: all or none."""
+    ) -> BatchResult[R]: ...
+    @overload
+    def add_tasks(
+        self, fn: Callable[..., R] | Task[..., R], /, *, buffers: Sequence[Any], out: Any = None, **options: Any
+    ) -> BufferResult[Any]: ...
+    def add_tasks(self, fn: Any, rows: Any = None, /, *, buffers: Any = None, out: Any = None, **options: Any) -> Any:
+        """Queue one call for each row of positional arguments: all or none; or for each element of buffers."""
         _not_enabled("add_tasks")
 
     async def add_task_async(self, fn: Callable[..., R] | Task[..., R], /, *args: Any, **options: Any) -> TaskResult[R]:
