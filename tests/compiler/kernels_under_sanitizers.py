@@ -51,7 +51,7 @@ for letter, out, numbers in (
         if why is not None:
             left.add(at)  # to Python
             at += 1
-    assert len(left) < len(columns) / 2
+    assert len(left) <= len(columns) / 2
     assert all(index in left or results[index] == steps(n) for index, n in enumerate(numbers))
     hits += len(columns) - len(left)
 print(hits)
