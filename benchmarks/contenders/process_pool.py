@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.synchronize import Event
+from time import perf_counter
+from typing import Any
 
-from harness.contender import Contender, Fn, Offer
+from harness.contender import BULK, CALLS, NOOPS, PENDING, URGENT, Contender, Fn, Offer
 
 _gate: Event | None = None
 
@@ -21,8 +23,12 @@ def _wait_at_gate() -> None:
     _gate.wait()
 
 
+def _call(fn: Fn) -> object:
+    return fn()
+
+
 class ProcessPool(Contender):
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, **options: Any) -> None:
         super().__init__(workers)
         self._gate = multiprocessing.Event()
         self._pool = ProcessPoolExecutor(workers, initializer=_set_gate, initargs=(self._gate,))
@@ -30,6 +36,11 @@ class ProcessPool(Contender):
 
     def result(self, handle: Future[object]) -> object:
         return handle.result()
+
+    def bulk(self, fn: Fn, n: int) -> float:
+        start = perf_counter()
+        list(self._pool.map(_call, [fn] * n, chunksize=max(1, n // (4 * self.workers))))
+        return perf_counter() - start
 
     def occupy(self) -> Fn:
         for _ in range(2 * self.workers):  # the pool hands one more to each process than runs
@@ -41,4 +52,5 @@ class ProcessPool(Contender):
 
 
 def offers() -> list[Offer]:
-    return [Offer("ProcessPoolExecutor", ProcessPool, f"start method {multiprocessing.get_start_method()}")]
+    settings = f"start method {multiprocessing.get_start_method()}; bulk: map in 4 chunks a worker"
+    return [Offer("ProcessPoolExecutor", ProcessPool, frozenset({NOOPS, CALLS, BULK, URGENT, PENDING}), settings)]

@@ -25,4 +25,5 @@ def all_offers() -> list[Offer]:
 
 
 def all_scenarios() -> list[Scenario]:
-    return sorted((module.SCENARIO for module in _modules(scenarios)), key=lambda scenario: scenario.rank)
+    found = [scenario for module in _modules(scenarios) for scenario in module.SCENARIOS]
+    return sorted(found, key=lambda scenario: scenario.rank)

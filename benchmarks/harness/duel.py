@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -11,10 +13,9 @@ from pathlib import Path
 from statistics import median
 
 from harness.contender import Offer
-from harness.scenario import Metric, Scenario
+from harness.scenario import Metric, Scenario, Trial
 
 CHILD = Path(__file__).with_name("child.py")
-CHILD_TIMEOUT_S = 120
 
 
 @dataclass
@@ -27,47 +28,67 @@ class Result:
     error: str = ""
 
     def values(self, metric: Metric) -> list[float]:
-        return [figures[metric.key] for figures in self.rounds.values()]
+        """Of the rounds that have it; empty: the contender does not have this figure."""
+        return [figures[metric.key] for figures in self.rounds.values() if metric.key in figures]
 
     def times_better_than(self, other: Result, metric: Metric) -> float | None:
         """Median of the ratios of the rounds that both have; above 1: this one is better."""
         ratios = [
             ours / theirs if metric.higher_is_better else theirs / ours
             for number, figures in self.rounds.items()
-            if number in other.rounds and (ours := figures[metric.key]) and (theirs := other.rounds[number][metric.key])
+            if number in other.rounds
+            and (ours := figures.get(metric.key))
+            and (theirs := other.rounds[number].get(metric.key))
         ]
         return median(ratios) if ratios else None
 
 
 def duel(
-    scenario: Scenario,
-    offers: Sequence[Offer],
-    *,
-    rounds: int,
-    workers: int,
-    quick: bool,
-    progress: Callable[[str], None],
+    scenario: Scenario, trials: Sequence[Trial], *, rounds: int, progress: Callable[[str], None] = lambda text: None
 ) -> list[Result]:
-    results = [Result(scenario, offer) for offer in offers]
+    """``progress`` is told of each measurement before it begins."""
+    results = [Result(scenario, trial.offer) for trial in trials]
     for number in range(rounds):
-        for result in results:
-            if result.error:
-                continue
+        for trial, result in zip(trials, results, strict=True):
             progress(f"{scenario.name}: {result.offer.name}, round {number + 1} of {rounds}")
-            try:
-                result.rounds[number] = _measure(scenario, result.offer, workers, quick)
-            except subprocess.TimeoutExpired:
-                result.error = f"no result within {CHILD_TIMEOUT_S} s"
-            except subprocess.CalledProcessError as error:
-                last_lines = error.stderr.strip().splitlines()[-1:]
-                result.error = f"failed: {''.join(last_lines) or f'exit code {error.returncode}'}"
+            if not result.error and not (result.offer.slow and number):
+                try:
+                    result.rounds[number] = measure(scenario, trial)
+                except MeasureError as error:
+                    result.error = str(error)
     return results
 
 
-def _measure(scenario: Scenario, offer: Offer, workers: int, quick: bool) -> dict[str, float]:
-    command = [sys.executable, str(CHILD), scenario.name, offer.name, "--workers", str(workers)]
-    child = subprocess.run(
-        command + ["--quick"] * quick, capture_output=True, text=True, check=True, timeout=CHILD_TIMEOUT_S
-    )
-    figures: dict[str, float] = json.loads(child.stdout.splitlines()[-1])
+class MeasureError(Exception):
+    """A contender failed, or had no result in time; the text stands in its row of the table."""
+
+
+def measure(scenario: Scenario, trial: Trial) -> dict[str, float]:
+    command = [sys.executable, str(CHILD), scenario.name, trial.offer.name]
+    command += ["--workers", str(trial.workers), "--most", str(trial.most), *["--quick"] * trial.quick]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | trial.offer.environ,
+        start_new_session=True,  # what the contender starts can be ended with it
+    ) as child:
+        try:
+            stdout, stderr = child.communicate(timeout=scenario.timeout_s)
+        except subprocess.TimeoutExpired:
+            raise MeasureError(f"no result within {scenario.timeout_s} s") from None
+        finally:
+            _end_group(child.pid)
+    if child.returncode:
+        last = next(iter(stderr.strip().splitlines()[-1:]), f"exit code {child.returncode}")
+        raise MeasureError(f"failed: {last[:160]}")
+    figures: dict[str, float] = json.loads(stdout.splitlines()[-1])
     return figures
+
+
+def _end_group(leader: int) -> None:
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except ProcessLookupError:  # nothing is left of it
+        pass

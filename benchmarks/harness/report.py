@@ -7,60 +7,84 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
+from harness.contender import Offer
 from harness.duel import Result
 from harness.scenario import Metric
 
+Table = list[list[str]]
+ABSENT = "-"
 
-def rows(results: Sequence[Result], baselines: Sequence[str]) -> list[list[str]]:
+
+def rows(results: Sequence[Result]) -> Table:
     """A header and a row for each contender: median (least..most) of each metric, and how many times better
     than each baseline it is by the first."""
-    metrics = results[0].scenario.metrics
-    against = [result for name in baselines for result in results if result.offer.name == name and result.rounds]
+    scenario = results[0].scenario
+    metrics = scenario.metrics
     main = next((metric for metric in metrics if metric.compared), None)
-    header = ["", *(metric.title for metric in metrics)]
-    if main is not None:
-        header += [f"vs {base.offer.name}" for base in against]
+    against = [
+        result for name in scenario.baselines for result in results if result.offer.name == name and result.rounds
+    ]
+    if main is None or scenario.axis:
+        against = []
+    header = ["", *(metric.title for metric in metrics), *(f"vs {base.offer.name}" for base in against)]
     table = [header]
     for result in results:
         if result.error:
             table.append([result.offer.name, result.error, *[""] * (len(header) - 2)])
             continue
-        row = [result.offer.name, *(_spread(result.values(metric), metric) for metric in metrics)]
-        if main is not None:
-            row += [_times(result.times_better_than(base, main)) for base in against]
+        row = [result.offer.name, *(spread(result.values(metric), metric.digits) for metric in metrics)]
+        row += [times(result.times_better_than(base, main)) for base in against if main is not None]
         table.append(row)
     return table
 
 
-def _spread(values: list[float], metric: Metric) -> str:
-    low, middle, high = (f"{value:,.{metric.digits}f}" for value in (min(values), median(values), max(values)))
-    return f"{middle} ({low}..{high})"
+def spread(values: Sequence[float], digits: int) -> str:
+    if not values:
+        return ABSENT
+    low, middle, high = (f"{value:,.{digits}f}" for value in (min(values), median(values), max(values)))
+    return middle if len(values) == 1 else f"{middle} ({low}..{high})"
 
 
-def _times(ratio: float | None) -> str:
-    return "" if ratio is None else f"{ratio:.2f}x" if ratio < 10 else f"{ratio:,.0f}x"
+def times(ratio: float | None) -> str:
+    return ABSENT if ratio is None else f"{ratio:.2f}x" if ratio < 10 else f"{ratio:,.0f}x"
 
 
-def as_text(table: list[list[str]]) -> str:
+def about_offers(offers: Sequence[Offer]) -> Table:
+    table = [["contender", "version", "settings"]]
+    return table + [[offer.name, offer.version, offer.settings] for offer in offers]
+
+
+def as_text(table: Table) -> str:
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in table]
+    lines = []
+    for row in table:
+        # A message instead of figures, and a text as the last column, may be as long as they are.
+        cells = [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]
+        lines.append("  ".join(cells).rstrip())
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def as_markdown(table: list[list[str]]) -> str:
+def as_markdown(table: Table, numbers: bool = True) -> str:
     header, *body = (f"| {' | '.join(row)} |" for row in table)
-    return "\n".join([header, f"|---|{'---:|' * (len(table[0]) - 1)}", *body])
+    return "\n".join([header, f"|---|{('---:|' if numbers else '---|') * (len(table[0]) - 1)}", *body])
 
 
 def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
     return [
         {
             "scenario": result.scenario.name,
+            "title": result.scenario.title,
             "metrics": [asdict(metric) for metric in result.scenario.metrics],
             "contender": result.offer.name,
+            "version": result.offer.version,
             "settings": result.offer.settings,
             "rounds": list(result.rounds.values()),
             "error": result.error,
         }
         for result in results
     ]
+
+
+def values(metric: Metric, results: Sequence[Result]) -> dict[str, list[float]]:
+    """The figures of one metric by contender, of those that have it."""
+    return {result.offer.name: found for result in results if (found := result.values(metric))}

@@ -1,11 +1,12 @@
-"""What a scenario measures, and the two measuring loops that several of them share."""
+"""What a scenario measures, and the measuring loops that several of them share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from harness.contender import Contender
+from harness.contender import Contender, Offer
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,27 @@ class Metric:
     higher_is_better: bool = False
     compared: bool = True
     """Whether a ratio to the baselines means something."""
+    x: float | None = None
+    """Its place on the scenario's axis, where the metrics are points of a line."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One measurement of one contender: what was asked for."""
+
+    offer: Offer
+    workers: int
+    quick: bool
+    most: int
+    """Tasks in one burst."""
+
+    def open(self, workers: int | None = None, **options: Any) -> Contender:
+        """A contender of this trial, to be used in a ``with``. Options are Catzilla's."""
+        return self.offer.open(self.workers if workers is None else workers, **options)
+
+    def rate(self, burst: Callable[[int], float]) -> float:
+        """Calls per second, of the first burst of growing size that is long enough to be trusted."""
+        return rate(burst, at_least_s=0.05 if self.quick else 0.3, most=self.most)
 
 
 @dataclass(frozen=True)
@@ -25,25 +47,37 @@ class Scenario:
     name: str
     title: str
     metrics: tuple[Metric, ...]
-    run: Callable[[Contender, bool], dict[str, float]]
-    """One measurement of a contender that was just opened; True: take the short form."""
+    run: Callable[[Trial], dict[str, float]]
+    """One measurement. A metric that the contender does not have is left out."""
+    needs: str
+    """What a contender must be able to do; see harness.contender."""
+    rounds: int = 3
+    timeout_s: int = 60
+    compiled: bool = False
+    """Of compiled tasks, not of Python's."""
+    study: bool = False
+    """Part of the scaling study: minutes, and only on request."""
+    axis: str = ""
+    """What the metrics are points of, such as "workers"; empty: each is a figure of its own."""
+    baselines: tuple[str, ...] = ("ThreadPoolExecutor", "SimpleQueue + lock")
 
 
 def rate(burst: Callable[[int], float], at_least_s: float, most: int) -> float:
-    """Calls per second, of the first burst of growing size that is long enough to be trusted."""
     n = 500
     while True:
+        n = min(n, most)
         seconds = burst(n)
         if seconds >= at_least_s or n >= most:
             return n / seconds
-        n = min(most, n * 4)
+        n *= 4
 
 
-def percentile(sorted_values: list[int], share: float) -> float:
+def percentile(sorted_values: Sequence[int], share: float) -> float:
     """The smallest value with at least ``share`` of all values at or below it."""
     return sorted_values[max(0, -int(-share * len(sorted_values) // 1) - 1)]
 
 
-def micros(nanoseconds: list[int]) -> dict[str, float]:
+def micros(nanoseconds: Sequence[int], prefix: str = "") -> dict[str, float]:
     ordered = sorted(nanoseconds)
-    return {"p50_us": percentile(ordered, 0.50) / 1e3, "p99_us": percentile(ordered, 0.99) / 1e3}
+    shares = {"p50_us": 0.50, "p99_us": 0.99, "p999_us": 0.999}
+    return {prefix + key: percentile(ordered, share) / 1e3 for key, share in shares.items()}

@@ -1,1 +1,1 @@
-"""What is compared: one file each, with a SCENARIO. A new file here is a new scenario."""
+"""What is compared: one file each, with SCENARIOS. A new file here is a new scenario."""

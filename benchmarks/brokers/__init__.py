@@ -1,0 +1,1 @@
+"""Applications of task queues with a broker: what their worker processes import."""

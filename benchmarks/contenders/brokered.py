@@ -1,0 +1,199 @@
+"""Task queues with Redis between them and their workers: Celery, RQ, arq, Dramatiq.
+
+The Redis is started for the run on a free port of loopback, without persistence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from brokers.calls import URL_VARIABLE, by_name, call, redis_url
+from harness.contender import CALLS, NOOPS, Contender, Fn, Offer, T
+from harness.machine import version
+from harness.workloads import noop
+
+HERE = Path(__file__).parent.parent
+RESULT_WITHIN_S = 50
+BURST = 300
+
+
+class Brokered(Contender):
+    """Starts the workers the way their documentation does, and waits for their first answer."""
+
+    def __init__(self, workers: int, command: list[str], **environ: str) -> None:
+        super().__init__(workers)
+        environ["CATZILLA_BENCH_WORKERS"] = str(workers)
+        os.environ.update(environ)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=HERE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": str(HERE)},
+        )
+        self.connect()
+        self.result(self.submit(noop))
+
+    def connect(self) -> None:
+        """Open what ``submit`` and ``result`` need."""
+
+    def burst(self, fn: Fn, n: int) -> float:
+        n_measured = min(n, BURST)  # milliseconds a task: no need for more
+        return super().burst(fn, n_measured) * n / n_measured
+
+    def close(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Celery(Brokered):
+    def __init__(self, workers: int) -> None:
+        command = ["celery", "-A", "brokers.celery_app", "worker", "--concurrency", str(workers), "--loglevel", "ERROR"]
+        super().__init__(workers, command)
+
+    def connect(self) -> None:
+        from brokers.celery_app import call as task
+
+        self._task = task
+
+    def submit(self, fn: Fn) -> Any:
+        return self._task.delay(*by_name(fn))
+
+    def result(self, handle: Any) -> object:
+        return handle.get(timeout=RESULT_WITHIN_S)
+
+
+class Rq(Brokered):
+    def __init__(self, workers: int) -> None:
+        super().__init__(workers, ["rq.cli", "worker-pool", "-q", "-n", str(workers), "-u", redis_url(), "default"])
+
+    def connect(self) -> None:
+        from redis import Redis
+        from rq import Queue
+
+        self._queue = Queue(connection=Redis.from_url(redis_url()))
+
+    def submit(self, fn: Fn) -> Any:
+        return self._queue.enqueue(call, *by_name(fn))
+
+    def result(self, handle: Any) -> object:
+        result = handle.latest_result(timeout=RESULT_WITHIN_S)
+        return result.return_value
+
+
+class Dramatiq(Brokered):
+    def __init__(self, workers: int) -> None:
+        command = ["dramatiq", "brokers.dramatiq_app", "--processes", "1", "--threads", str(workers)]
+        super().__init__(workers, command, CATZILLA_BENCH_DRAMATIQ="redis")
+
+    def connect(self) -> None:
+        from brokers.dramatiq_app import call as actor
+
+        self._actor = actor
+
+    def submit(self, fn: Fn) -> Any:
+        return self._actor.send(*by_name(fn))
+
+    def result(self, handle: Any) -> object:
+        return handle.get_result(block=True, timeout=RESULT_WITHIN_S * 1000)
+
+
+class Arq(Brokered):
+    def __init__(self, workers: int) -> None:
+        self._loop = asyncio.new_event_loop()
+        super().__init__(workers, ["arq", "brokers.arq_app.WorkerSettings"])
+
+    def connect(self) -> None:
+        from arq import create_pool
+        from arq.connections import RedisSettings
+
+        self._pool = self._loop.run_until_complete(create_pool(RedisSettings.from_dsn(redis_url())))
+
+    def submit(self, fn: Fn) -> Any:
+        return self._loop.run_until_complete(self._pool.enqueue_job("call", *by_name(fn)))
+
+    def result(self, handle: Any) -> object:
+        return self._loop.run_until_complete(handle.result(timeout=RESULT_WITHIN_S))
+
+    def burst(self, fn: Fn, n: int) -> float:
+        async def all_of_them() -> float:
+            start = time.perf_counter()
+            jobs = [await self._pool.enqueue_job("call", *by_name(fn)) for _ in range(BURST)]
+            for job in jobs:
+                await job.result(timeout=RESULT_WITHIN_S)
+            return time.perf_counter() - start
+
+        return self._loop.run_until_complete(all_of_them()) * n / BURST
+
+    def timed_call(self, fn: Callable[[], T], priority: int = 2) -> tuple[T, int, int]:
+        async def once() -> tuple[Any, int, int]:
+            before_ns = time.perf_counter_ns()
+            value = await (await self._pool.enqueue_job("call", *by_name(fn))).result(timeout=RESULT_WITHIN_S)
+            return value, before_ns, time.perf_counter_ns()
+
+        return self._loop.run_until_complete(once())
+
+
+def _start_redis() -> str:
+    """Once for all of them; why there is none."""
+    if URL_VARIABLE in os.environ:
+        return ""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", "/tmp"]
+    server = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    atexit.register(server.wait)
+    atexit.register(server.terminate)
+    end = time.monotonic() + 20
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+            continue
+        os.environ[URL_VARIABLE] = f"redis://127.0.0.1:{port}/0"
+        return ""
+    return "redis-server did not start"
+
+
+def _offer(name: str, kind: Callable[[int], Contender], distributions: tuple[str, ...], settings: str) -> Offer:
+    missing = [one for one in distributions if not version(one)]
+    absent = f"pip install {' '.join(missing)}" if missing else ""
+    if not shutil.which("redis-server"):
+        absent = "no redis-server (Debian: apt-get install redis-server)"
+    return Offer(
+        name,
+        kind,
+        frozenset({NOOPS, CALLS}),
+        settings,
+        absent=absent,
+        version=version(distributions[0]),
+        slow=True,
+        prepare=_start_redis,
+    )
+
+
+def offers() -> list[Offer]:
+    polls = "polls every 0.5 s (default)"
+    return [
+        _offer("Celery on Redis", Celery, ("celery", "redis"), "prefork (default), results in Redis"),
+        _offer("RQ on Redis", Rq, ("rq",), "worker-pool; each job in a forked process (default)"),
+        _offer("Dramatiq on Redis", Dramatiq, ("dramatiq", "redis"), "one process with threads, results in Redis"),
+        _offer("arq on Redis", partial(Arq), ("arq",), f"worker and results: {polls}"),
+    ]
