@@ -1,8 +1,7 @@
-"""arq with its defaults but for the number of jobs at once."""
+"""arq with its defaults."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from arq.connections import RedisSettings
@@ -17,4 +16,3 @@ async def call(context: dict[str, Any], name: str, arguments: list[Any]) -> Any:
 class WorkerSettings:
     functions = (call,)
     redis_settings = RedisSettings.from_dsn(calls.redis_url())
-    max_jobs = int(os.environ["CATZILLA_BENCH_WORKERS"])

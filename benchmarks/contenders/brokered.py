@@ -26,6 +26,7 @@ from harness.workloads import noop
 HERE = Path(__file__).parent.parent
 RESULT_WITHIN_S = 50
 BURST = 300
+POLLED_BURST = 100
 
 
 class Brokered(Contender):
@@ -33,14 +34,13 @@ class Brokered(Contender):
 
     def __init__(self, workers: int, command: list[str], **environ: str) -> None:
         super().__init__(workers)
-        environ["CATZILLA_BENCH_WORKERS"] = str(workers)
         os.environ.update(environ)
         self._process = subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=HERE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": str(HERE)},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))},
         )
         self.connect()
         self.result(self.submit(noop))
@@ -133,12 +133,12 @@ class Arq(Brokered):
     def burst(self, fn: Fn, n: int) -> float:
         async def all_of_them() -> float:
             start = time.perf_counter()
-            jobs = [await self._pool.enqueue_job("call", *by_name(fn)) for _ in range(BURST)]
+            jobs = [await self._pool.enqueue_job("call", *by_name(fn)) for _ in range(POLLED_BURST)]
             for job in jobs:
                 await job.result(timeout=RESULT_WITHIN_S)
             return time.perf_counter() - start
 
-        return self._loop.run_until_complete(all_of_them()) * n / BURST
+        return self._loop.run_until_complete(all_of_them()) * n / POLLED_BURST
 
     def timed_call(self, fn: Callable[[], T], priority: int = 2) -> tuple[T, int, int]:
         async def once() -> tuple[Any, int, int]:
@@ -195,5 +195,5 @@ def offers() -> list[Offer]:
         _offer("Celery on Redis", Celery, ("celery", "redis"), "prefork (default), results in Redis"),
         _offer("RQ on Redis", Rq, ("rq",), "worker-pool; each job in a forked process (default)"),
         _offer("Dramatiq on Redis", Dramatiq, ("dramatiq", "redis"), "one process with threads, results in Redis"),
-        _offer("arq on Redis", partial(Arq), ("arq",), f"worker and results: {polls}"),
+        _offer("arq on Redis", partial(Arq), ("arq",), f"max_jobs=10 (default), worker and results: {polls}"),
     ]
