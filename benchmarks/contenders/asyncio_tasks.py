@@ -9,7 +9,7 @@ from functools import partial
 from time import perf_counter, perf_counter_ns
 from typing import Any
 
-from harness.contender import AWAIT, BULK, CALLS, NOOPS, PENDING, TREE, URGENT, WAITS, Contender, Fn, Offer, T
+from harness.contender import AWAIT, BULK, CALLS, LATENCY, NOOPS, PENDING, TREE, URGENT, WAITS, Contender, Fn, Offer, T
 
 
 class OnLoop(Contender):
@@ -116,7 +116,7 @@ class InExecutor(OnLoop):
 
 
 def offers() -> list[Offer]:
-    can = frozenset({NOOPS, CALLS, URGENT, PENDING, AWAIT})
+    can = frozenset({NOOPS, CALLS, LATENCY, URGENT, PENDING, AWAIT})
     return [
         Offer(
             "asyncio create_task",

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from brokers.calls import URL_VARIABLE, by_name, call, redis_url
-from harness.contender import CALLS, NOOPS, Contender, Fn, Offer, T
+from harness.contender import LATENCY, NOOPS, Contender, Fn, Offer, T
 from harness.machine import version
 from harness.workloads import noop
 
@@ -180,7 +180,7 @@ def _offer(name: str, kind: Callable[[int], Contender], distributions: tuple[str
     return Offer(
         name,
         kind,
-        frozenset({NOOPS, CALLS}),
+        frozenset({NOOPS, LATENCY}),
         settings,
         absent=absent,
         version=version(distributions[0]),

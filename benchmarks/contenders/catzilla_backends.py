@@ -17,6 +17,7 @@ from harness.contender import (
     BULK,
     CALLS,
     KERNELS,
+    LATENCY,
     NOOPS,
     OURS,
     PENDING,
@@ -35,7 +36,7 @@ from catzilla.cli import jemalloc
 
 QUEUE_SIZE = 10_000_000
 SETTINGS = f"queue_size={QUEUE_SIZE}, no autoscaling unless said, compilation only for compiled tasks, statistics on"
-EVERYTHING = frozenset({NOOPS, CALLS, BULK, URGENT, PENDING, POOL, WAITS, AWAIT, TREE, KERNELS, ARENAS, OURS})
+EVERYTHING = frozenset({NOOPS, CALLS, LATENCY, BULK, URGENT, PENDING, POOL, WAITS, AWAIT, TREE, KERNELS, ARENAS, OURS})
 COMPILE_WITHIN_S = 60
 
 

@@ -8,7 +8,7 @@ from multiprocessing.synchronize import Event
 from time import perf_counter
 from typing import Any
 
-from harness.contender import BULK, CALLS, NOOPS, PENDING, URGENT, Contender, Fn, Offer
+from harness.contender import BULK, CALLS, LATENCY, NOOPS, PENDING, URGENT, Contender, Fn, Offer
 
 _gate: Event | None = None
 
@@ -53,4 +53,6 @@ class ProcessPool(Contender):
 
 def offers() -> list[Offer]:
     settings = f"start method {multiprocessing.get_start_method()}; bulk: map in 4 chunks a worker"
-    return [Offer("ProcessPoolExecutor", ProcessPool, frozenset({NOOPS, CALLS, BULK, URGENT, PENDING}), settings)]
+    return [
+        Offer("ProcessPoolExecutor", ProcessPool, frozenset({NOOPS, CALLS, LATENCY, BULK, URGENT, PENDING}), settings)
+    ]

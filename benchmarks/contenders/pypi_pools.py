@@ -11,7 +11,7 @@ from time import perf_counter, perf_counter_ns
 from typing import Any
 
 from brokers import calls
-from harness.contender import BULK, CALLS, NOOPS, PENDING, POOL, URGENT, Contender, Fn, Offer, T
+from harness.contender import BULK, CALLS, LATENCY, NOOPS, PENDING, URGENT, Contender, Fn, Offer, T
 from harness.machine import version
 
 RESULT_WITHIN_S = 50
@@ -180,21 +180,21 @@ def offers() -> list[Offer]:
             {NOOPS, BULK},
             "sync functions of one response, one after the other",
         ),
-        _offer("Pebble threads", PebblePool, "pebble", {NOOPS, CALLS, PENDING, URGENT, POOL}, "ThreadPool.schedule"),
-        _offer("Huey in memory", lambda workers: HueyTasks(workers, sqlite=False), "huey", {NOOPS, CALLS}, polls),
-        _offer("Huey on SQLite", lambda workers: HueyTasks(workers, sqlite=True), "huey", {NOOPS, CALLS}, polls),
+        _offer("Pebble threads", PebblePool, "pebble", {NOOPS, CALLS, LATENCY, PENDING, URGENT}, "ThreadPool.schedule"),
+        _offer("Huey in memory", lambda workers: HueyTasks(workers, sqlite=False), "huey", {NOOPS, LATENCY}, polls),
+        _offer("Huey on SQLite", lambda workers: HueyTasks(workers, sqlite=True), "huey", {NOOPS, LATENCY}, polls),
         _offer(
             "Dramatiq in memory",
             DramatiqStub,
             "dramatiq",
-            {NOOPS, CALLS},
+            {NOOPS, LATENCY},
             "StubBroker and StubBackend, results polled (default)",
         ),
         _offer(
             "taskiq in memory",
             TaskiqMemory,
             "taskiq",
-            {NOOPS, CALLS},
+            {NOOPS, LATENCY},
             "InMemoryBroker, polls every 0.2 s (default)",
         ),
     ]

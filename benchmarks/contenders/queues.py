@@ -9,7 +9,7 @@ from functools import partial
 from queue import PriorityQueue, Queue, SimpleQueue
 from typing import Any
 
-from harness.contender import CALLS, NOOPS, PENDING, POOL, URGENT, Contender, Fn, Offer
+from harness.contender import CALLS, LATENCY, NOOPS, PENDING, POOL, URGENT, Contender, Fn, Offer
 
 
 class Cell:
@@ -80,7 +80,7 @@ class PriorityPool(QueuePool):
             thread.join()
 
 
-CAN = frozenset({NOOPS, CALLS, URGENT, PENDING, POOL})
+CAN = frozenset({NOOPS, CALLS, LATENCY, URGENT, PENDING, POOL})
 
 
 def offers() -> list[Offer]:

@@ -13,6 +13,7 @@ from harness.contender import (
     AWAIT,
     BULK,
     CALLS,
+    LATENCY,
     NOOPS,
     PENDING,
     POOL,
@@ -52,6 +53,6 @@ class ThreadPool(Contender):
 
 
 def offers() -> list[Offer]:
-    can = frozenset({NOOPS, CALLS, BULK, URGENT, PENDING, POOL, WAITS, AWAIT, TREE, ARENAS})
+    can = frozenset({NOOPS, CALLS, LATENCY, BULK, URGENT, PENDING, POOL, WAITS, AWAIT, TREE, ARENAS})
     settings = "max_workers as said; bulk: map; tree: as many threads as inner nodes, with fewer it never ends"
     return [Offer("ThreadPoolExecutor", ThreadPool, can, settings)]

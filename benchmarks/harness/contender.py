@@ -14,7 +14,8 @@ Fn = Callable[[], object]
 
 # What a contender can do, and so which scenarios it takes part in.
 NOOPS = "noops"  # no-op calls, one by one with results kept
-CALLS = "calls"  # one call at a time, its value waited for
+LATENCY = "latency"  # one call, its value waited for
+CALLS = "calls"  # tasks that compute, one by one with results kept
 BULK = "bulk"  # a form of its own for many calls at once
 URGENT = "urgent"  # calls of any function of this process, while another thread computes
 PENDING = "pending"  # calls that wait, with their handles kept
