@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .deadlines import Attempt
     from .interface import Handle
+    from .limits.bucket import Claim
     from .memory import Charge
 
 
@@ -17,6 +18,7 @@ class Ext:
         "attempt",
         "cancel_requested",
         "charge",
+        "claim",
         "context",
         "coroutine",
         "created_ns",
@@ -41,5 +43,6 @@ class Ext:
         self.cancel_requested = False
         self.coroutine: Any = None  # the asyncio.Task, while it runs
         self.charge: Charge | None = None
+        self.claim: Claim | None = None  # of a limited task
         self.created_ns: int | None = None  # when it differs from Handle.ready_ns
         self.times_ns: tuple[int, int] | None = None  # of a coroutine

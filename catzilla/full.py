@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 class Full(Enum):
     LANE = "lane"
     MEMORY = "memory"
+    PARKED = "parked"  # the lane, with tasks that their limits hold back
 
 
 class FullLanes:
@@ -86,7 +87,7 @@ class FullLanes:
             )
         lane = TaskPriority(plan.lane).name
         raise QueueFull(
-            f"{tasks} not queued: lane {lane} holds {system.engine.queue.sizes()[plan.lane]} of "
+            f"{tasks} not queued: lane {lane} holds {system.queue_sizes()[plan.lane]} of "
             f"queue_size={system.config.queue_size} tasks; {remedy}"
         )
 
@@ -144,7 +145,7 @@ class FullLanes:
         try:
             self._memory_waiters.remove(fn)
         except ValueError:
-            if full is Full.MEMORY:
+            if full is not Full.LANE:
                 self.memory_freed()  # it had the turn
 
     def memory_freed(self) -> None:
@@ -179,13 +180,15 @@ class FullLanes:
 
     def _evict(self, full: Full, plan: Plan) -> bool:
         engine = self._system.engine
-        lanes = [plan.lane] if full is Full.LANE else [3, 2, 1, 0]
+        lanes = [3, 2, 1, 0] if full is Full.MEMORY else [plan.lane]
         for lane in lanes:
             error = TaskDropped(
                 f"the task was the oldest of lane {TaskPriority(lane).name} and was dropped to make room "
                 "(on_full='drop_oldest')"
             )
             dropped = engine.queue.evict_oldest(lane, error)
+            if dropped is None and full is Full.PARKED:
+                dropped = self._system.limits.drop_oldest(lane)
             if dropped is not None:
                 engine.metrics.add("dropped")
                 owner: Any = dropped.plan.owner

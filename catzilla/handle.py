@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 from .errors import TaskCancelled
 from .ext import Ext
 from .interface import CANCELLED, COMPLETED, RUNNING
+from .limits import waits
 from .priority import TaskPriority, TaskStatus
 
 if TYPE_CHECKING:
@@ -161,7 +162,12 @@ class TaskResult(Generic[R], metaclass=ABCMeta):
 
             loop = asyncio.get_running_loop()
             if self.state() < COMPLETED:
-                yield from port_of(loop).future_of(cast("Any", self))
+                waiter = _waiter() if waits.in_use else None
+                if waiter is None:
+                    yield from port_of(loop).future_of(cast("Any", self))
+                else:
+                    with waits.waiting([waiter], self):
+                        yield from port_of(loop).future_of(cast("Any", self))
         try:
             return cast("R", self.outcome())
         finally:
@@ -192,6 +198,12 @@ class TaskResult(Generic[R], metaclass=ABCMeta):
         def on_done(self, fn: Callable[[Any], None]) -> None: ...
         def worker_slot(self) -> int | None: ...
         def times_ns(self) -> tuple[int, int] | None: ...
+
+
+def _waiter() -> Any:
+    from .system import current_task
+
+    return current_task()
 
 
 def _wait_done(handle: Any, timeout: float | None) -> None:

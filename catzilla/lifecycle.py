@@ -42,7 +42,7 @@ def drain(system: TaskSystem, timeout: float | None) -> bool:
     end_due_ns = None if timeout is None else system.now_ns() + int(timeout * 1e9)
     me = system.engine.workers.current()
     while True:
-        waiting = [handle for handle in (*system.engine.queue.pending(), *system.running()) if handle is not me]
+        waiting = [handle for handle in (*system.pending(), *system.running()) if handle is not me]
         if end_due_ns is not None:
             waiting = [handle for handle in waiting if not _due_after(handle, end_due_ns)]
         for handle in waiting:
@@ -55,7 +55,7 @@ def drain(system: TaskSystem, timeout: float | None) -> bool:
             continue
         later = 0
         if end_due_ns is not None:
-            later = sum(1 for handle in system.engine.queue.pending() if _due_after(handle, end_due_ns))
+            later = sum(1 for handle in system.pending() if _due_after(handle, end_due_ns))
         if system.unfinished() <= later + (0 if me is None else 1):
             return True
         if end_ns is not None and monotonic_ns() >= end_ns:
@@ -64,7 +64,18 @@ def drain(system: TaskSystem, timeout: float | None) -> bool:
 
 
 def _due_after(handle: Handle, when_ns: int) -> bool:
+    claim = None if handle.ext is None else handle.ext.claim
+    if claim is not None and claim.parked:
+        return bool(claim.delayed_until_ns > when_ns)
     return handle.state() in (DELAYED, RETRYING) and handle.ready_ns > when_ns
+
+
+def withdraw(handle: Handle, error: BaseException) -> bool:
+    """Handle.withdraw, also of a task that its limit holds back."""
+    if handle.withdraw(error):
+        return True
+    ext = handle.ext
+    return ext is not None and ext.claim is not None and ext.promise and handle.settle(CANCELLED, error)
 
 
 def shutdown(system: TaskSystem, timeout: float | None, cancel_pending: bool) -> ShutdownReport:
@@ -81,20 +92,20 @@ def shutdown(system: TaskSystem, timeout: float | None, cancel_pending: bool) ->
     def cancel(handles: list[Handle]) -> None:
         for handle in handles:
             task_id: str = handle.task_id  # type: ignore[attr-defined]
-            if handle.withdraw(error):
+            if withdraw(handle, error):
                 cancelled.append(task_id)
 
     interrupted: BaseException | None = None
     try:
         if cancel_pending:
-            cancel(engine.queue.pending())
-        cancel([handle for handle in engine.queue.pending() if _due_after(handle, end_due_ns)])
+            cancel(system.pending())
+        cancel([handle for handle in system.pending() if _due_after(handle, end_due_ns)])
         drain(system, limit)
     except KeyboardInterrupt as stop:  # a second Ctrl-C ends the drain
         interrupted = stop
-    cancel(engine.queue.pending())
+    cancel(system.pending())
     engine.workers.stop()
-    cancel(engine.queue.pending())  # what a running task's retry put back
+    cancel(system.pending())  # what a running task's retry put back
     abandoned = _abandon(system, end_ns if interrupted is None else 0)
     system.stop_threads()
     report = ShutdownReport(system.ended_by_themselves() - ended_before, tuple(cancelled), tuple(abandoned))

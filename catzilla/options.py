@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Final
 
 from .errors import ConfigTypeError, ConfigValueError
+from .limits.rate import Rate, rate_of
 from .priority import TaskPriority
 
 Backoff = str | Callable[[int], float]
+Key = str | Callable[..., Hashable]
 LONGEST_MS: Final = 100 * 365 * 86_400_000  # a hundred years: beyond it, clocks in nanoseconds overflow
 
 NAMES: Final = (
@@ -21,6 +23,12 @@ NAMES: Final = (
     "retry_on",
     "timeout_ms",
     "delay_ms",
+    "max_concurrency",
+    "rate_limit",
+    "limit_key",
+    "unique",
+    "unique_key",
+    "cancel_group",
     "name",
 )
 NAME_SET: Final = frozenset(NAMES)
@@ -40,6 +48,12 @@ class TaskOptions:
     retry_on: tuple[type[BaseException], ...]
     timeout_ms: float | None
     delay_ms: float
+    max_concurrency: int | None
+    rate_limit: Rate | None
+    limit_key: Key | None
+    unique: str | None
+    unique_key: Callable[..., Hashable] | None
+    cancel_group: str | None
     name: str | None
 
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -61,6 +75,10 @@ class TaskOptions:
                 f"retry_max_ms={values['retry_max_ms']!r} is less than retry_base_ms={values['retry_base_ms']!r}; "
                 "it must be at least that"
             )
+        if values["limit_key"] is not None and values["max_concurrency"] is None and values["rate_limit"] is None:
+            raise ConfigValueError("limit_key says what shares a limit: give max_concurrency or rate_limit with it")
+        if values["unique_key"] is not None and values["unique"] is None:
+            raise ConfigValueError("unique_key says what makes a call the same one: give unique=True with it")
         return TaskOptions(values)
 
     def as_dict(self) -> dict[str, Any]:
@@ -130,10 +148,44 @@ def _exceptions(name: str, value: object) -> tuple[type[BaseException], ...]:
     raise ConfigTypeError(f"{name}={value!r} must be an exception class or a tuple of them")
 
 
+def _concurrency(name: str, value: object) -> int | None:
+    if value is None:
+        return None
+    if _count(name, value) == 0:
+        raise ConfigValueError(f"{name}={value!r} must be at least 1; None means no limit")
+    return _count(name, value)
+
+
+def _limit_key(name: str, value: object) -> Key | None:
+    if value is None or (isinstance(value, str) and value) or callable(value):
+        return value
+    raise ConfigTypeError(
+        f"{name}={value!r} must be a callable that is given the arguments and returns a key (a limit for each), "
+        "or a non-empty str (one limit for all tasks that give the same)"
+    )
+
+
+def _unique(name: str, value: object) -> str | None:
+    if value is None or value is False:
+        return None
+    if value is True or value == "running":
+        return "running"
+    if value == "queued":
+        return "queued"
+    error = ConfigValueError if isinstance(value, str) else ConfigTypeError
+    raise error(f"{name}={value!r} must be False, 'queued' (until it starts), or 'running' or True (until it ends)")
+
+
+def _key(name: str, value: object) -> Callable[..., Hashable] | None:
+    if value is None or callable(value):
+        return value
+    raise ConfigTypeError(f"{name}={value!r} must be a callable that is given the arguments and returns a key")
+
+
 def _name(name: str, value: object) -> str | None:
     if value is None or (isinstance(value, str) and value):
         return value
-    raise ConfigTypeError(f"{name}={value!r} must be a non-empty str, or None for the function's own name")
+    raise ConfigTypeError(f"{name}={value!r} must be a non-empty str, or None")
 
 
 _CHECKS: Final[dict[str, Callable[[str, object], object]]] = {
@@ -146,6 +198,12 @@ _CHECKS: Final[dict[str, Callable[[str, object], object]]] = {
     "retry_on": _exceptions,
     "timeout_ms": _timeout,
     "delay_ms": _ms,
+    "max_concurrency": _concurrency,
+    "rate_limit": rate_of,
+    "limit_key": _limit_key,
+    "unique": _unique,
+    "unique_key": _key,
+    "cancel_group": _name,
     "name": _name,
 }
 
@@ -160,6 +218,12 @@ DEFAULTS: Final = TaskOptions(
         "retry_on": (Exception,),
         "timeout_ms": None,
         "delay_ms": 0,
+        "max_concurrency": None,
+        "rate_limit": None,
+        "limit_key": None,
+        "unique": None,
+        "unique_key": None,
+        "cancel_group": None,
         "name": None,
     }
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .limits.limit import Limit, limit_of
 from .options import TaskOptions
 from .shape import Shape, call_of, shape_of
 
@@ -18,7 +19,19 @@ if TYPE_CHECKING:
 class Spec:
     """``Plan.owner``: what policy knows of the task behind a plan."""
 
-    __slots__ = ("fn", "is_async", "name", "native", "options", "plan", "shape", "system", "timeout_ns")
+    __slots__ = (
+        "counts_starts",
+        "fn",
+        "is_async",
+        "limit",
+        "name",
+        "native",
+        "options",
+        "plan",
+        "shape",
+        "system",
+        "timeout_ns",
+    )
 
     def __init__(self, system: TaskSystem, fn: Callable[..., Any], options: TaskOptions) -> None:
         self.system = system
@@ -27,6 +40,8 @@ class Spec:
         self.name = options.name or name_of(fn)
         self.shape: Shape | None = shape_of(fn)
         self.is_async = is_async(fn)
+        self.limit: Limit | None = limit_of(options, fn, self.name)
+        self.counts_starts = options.rate_limit is not None
         self.native: Native | Mapping | None = None  # what may run it as C
         self.plan: Plan | None = None
         self.timeout_ns = None if options.timeout_ms is None else max(1, int(options.timeout_ms * 1e6))
@@ -57,7 +72,7 @@ def make_plan(system: TaskSystem, fn: Callable[..., Any], options: TaskOptions, 
     runner: Runner | None = None
     if spec.is_async:
         runner = run_async
-    elif options.timeout_ms is not None or options.max_retries:
+    elif options.timeout_ms is not None or options.max_retries or spec.counts_starts:
         runner = run_sync
     native = system.compiling.consider(spec) if kept else None
     if native is None:

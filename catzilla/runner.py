@@ -18,6 +18,8 @@ from .retry import backoff_ns
 
 def run_sync(handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
     spec: Spec = handle.plan.owner
+    if spec.counts_starts:
+        spec.system.limits.started(handle)
     deadlines = spec.system.deadlines
     attempt = None if spec.timeout_ns is None else deadlines.enter(handle, args, spec.timeout_ns)
     try:
@@ -45,6 +47,8 @@ def run_sync(handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> o
 
 def run_async(handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
     spec: Any = handle.plan.owner
+    if spec.counts_starts:
+        spec.system.limits.started(handle)
     spec.system.coroutines.start(handle, args, kwargs)
     return DETACHED
 

@@ -54,6 +54,10 @@ class SystemStats:
     retried: int
     dropped: int
     rejected: int
+    parked: int
+    """Of total_queued, held back by their own limits."""
+    deduplicated: int
+    """Submits that were given the handle of the same call (unique=)."""
     unretrieved_failures: int
     oldest_ready_age_ms: float | None
     """None: nothing is ready."""
@@ -118,7 +122,8 @@ def system_stats(system: TaskSystem) -> SystemStats:
     engine = system.engine
     now_ns = monotonic_ns()
     counters = engine.metrics.counters()
-    sizes = engine.queue.sizes()
+    sizes = system.queue_sizes()
+    parked, deduplicated = system.limit_counts()
     execution = engine.metrics.execution_ns()
     waits = engine.metrics.wait_ns()
     observed = sum(execution.values())
@@ -160,6 +165,8 @@ def system_stats(system: TaskSystem) -> SystemStats:
         retried=counters["retried"],
         dropped=counters["dropped"],
         rejected=counters["rejected"],
+        parked=parked,
+        deduplicated=deduplicated,
         unretrieved_failures=system.reports.count(),
         oldest_ready_age_ms=max(0.0, (now_ns - min(oldest)) / 1e6) if oldest else None,
         compiled_tasks=system.compiling.compiled(),

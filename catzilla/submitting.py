@@ -17,6 +17,8 @@ from .errors import ConfigTypeError, SystemClosed, TaskCancelled, TaskDropped
 from .ext import Ext
 from .full import Full, FullLanes
 from .interface import Handle
+from .lifecycle import withdraw
+from .limits import waits
 from .memory import CELL_BYTES, Charge, call_bytes
 from .options import DEFAULTS, NAME_SET
 from .plan import Plan, Spec, make_plan
@@ -25,6 +27,7 @@ from .task import Task
 
 if TYPE_CHECKING:
     from .buffers import BufferResult
+    from .limits.bucket import Claim
     from .mapping import Mappings
     from .system import TaskSystem
 
@@ -101,7 +104,7 @@ class Submitting:
         self._check_open()
         context = copy_context()
         exts: list[Any] | None = None
-        if context or self.counts_memory or plan.owner.options.delay_ms:
+        if context or self.counts_memory or plan.owner.options.delay_ms or plan.owner.limit is not None:
             exts = [Ext(context if context else None, None) for _ in rows]
         return self._full.many(plan, rows, exts)
 
@@ -121,7 +124,29 @@ class Submitting:
         return plan, args, ext
 
     def accept(self, plan: Plan, args: tuple[Any, ...], ext: Ext | None, force: bool = False) -> Handle | Full:
-        """Charge the memory pool and queue the task, or say which of the two is full."""
+        """Charge the memory pool and queue the task, or say which of the two is full.
+
+        A task with limits may be parked instead; one that is queued already (``unique``) is returned.
+        """
+        limit = plan.owner.limit
+        if limit is None:
+            return self._accept(plan, args, ext, force, None)
+        ext = ext or Ext(None, None)
+        limits = self._system.limits
+        claim = limits.claim(limit, args, ext.kwargs or {})
+        try:
+            with waits.lock:
+                same = limits.same_call(claim)
+                handle = self._accept(plan, args, ext, force, claim) if same is None else same
+                parked = limits.parked_in[plan.lane]
+        finally:
+            if claim.handle is not None:
+                limits.watch(claim)
+        return Full.PARKED if handle is Full.LANE and parked else handle
+
+    def _accept(
+        self, plan: Plan, args: tuple[Any, ...], ext: Ext | None, force: bool, claim: Claim | None
+    ) -> Handle | Full:
         engine = self._system.engine
         if self.counts_memory:
             assert ext is not None
@@ -133,10 +158,14 @@ class Submitting:
             self._hold_charge(plan, ext, size)
         delay_ms = plan.owner.options.delay_ms
         due_ns = self._system.now_ns() + int(delay_ms * 1e6) if delay_ms else 0
-        if due_ns:
+        if due_ns or claim is not None:
             ext = ext or Ext(None, None)
             ext.created_ns = monotonic_ns()
-        handle = engine.queue.put(plan, args, ext, due_ns, force)
+        if claim is None:
+            handle = engine.queue.put(plan, args, ext, due_ns, force)
+        else:
+            assert ext is not None
+            handle = self._system.limits.put(claim, plan, args, ext, due_ns, force)
         if handle is None:
             if ext is not None:
                 ext.charge = None  # gives it back
@@ -148,15 +177,15 @@ class Submitting:
         """Closed since it was asked: a shutdown may have looked through the lanes for the last time."""
         if self._system.closed:
             error = TaskCancelled("the task system shut down while the task was submitted")
-            withdrawn = [handle.withdraw(error) for handle in handles]
+            withdrawn = [withdraw(handle, error) for handle in handles]
             if any(withdrawn):
                 self._check_open()
 
     def accept_many(self, plan: Plan, rows: list[tuple[Any, ...]], exts: list[Any] | None) -> Sequence[Handle] | Full:
         """As ``accept``: every row, or none."""
         engine = self._system.engine
-        if plan.owner.options.delay_ms:
-            return self._accept_delayed(plan, rows, exts)
+        if plan.owner.options.delay_ms or plan.owner.limit is not None:
+            return self._accept_each(plan, rows, exts)
         if self.counts_memory:
             assert exts is not None
             sizes = [call_bytes(row, None) for row in rows]
@@ -172,18 +201,18 @@ class Submitting:
         self._refuse_late(handles)
         return handles
 
-    def _accept_delayed(
-        self, plan: Plan, rows: list[tuple[Any, ...]], exts: list[Any] | None
-    ) -> Sequence[Handle] | Full:
+    def _accept_each(self, plan: Plan, rows: list[tuple[Any, ...]], exts: list[Any] | None) -> Sequence[Handle] | Full:
         """One by one, and back again when there is no room for one of them."""
-        if len(rows) > self._system.config.queue_size - self._system.engine.queue.sizes()[plan.lane]:
-            return Full.LANE
+        parked = 0 if plan.owner.limit is None else self._system.limits.parked_in[plan.lane]
+        if len(rows) > self._system.config.queue_size - self._system.engine.queue.sizes()[plan.lane] - parked:
+            return Full.PARKED if parked else Full.LANE
         accepted: list[Handle] = []
         for index, row in enumerate(rows):
             handle = self.accept(plan, row, None if exts is None else exts[index])
             if isinstance(handle, Full):
-                for before in accepted:
-                    before.withdraw(TaskDropped("the batch that this task belonged to was refused as a whole"))
+                for before, ext in zip(accepted, exts or (), strict=False):
+                    if before.ext is ext:  # else it was queued before this batch
+                        withdraw(before, TaskDropped("the batch that this task belonged to was refused as a whole"))
                 return handle
             accepted.append(handle)
         return accepted
@@ -249,12 +278,18 @@ class Submitting:
             self._plans.clear()
             self.native.clear()
         self._plans[key] = plan
-        if native and not self.counts_memory and not plan.owner.options.delay_ms and plan.arity is not None:
+        spec: Spec = plan.owner
+        special = self.counts_memory or spec.options.delay_ms or spec.limit is not None
+        if native and not special and plan.arity is not None:
             self.native[target] = plan
 
     @staticmethod
     def receiver_of(fn: Any) -> tuple[Any, ...]:
         return fn.receiver if isinstance(fn, Task) else ()
+
+    def room_left(self) -> None:
+        """A task with limits has ended: whoever waits for the room of parked ones looks again."""
+        self._full.memory_freed()
 
     def wake_blocked(self) -> None:
         """Everybody who waits for room looks again (a shutdown refuses them)."""

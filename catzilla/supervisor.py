@@ -139,6 +139,10 @@ class Supervisor:
         queue_ns = system.engine.queue.advance(now_ns)
         system.deadlines.expire(now_ns)
         due = [due_ns for due_ns in (queue_ns, system.deadlines.next_ns()) if due_ns is not None]
+        if system.has_limits:
+            due_ns = system.limits.look(now_ns)
+            if due_ns is not None:
+                due.append(due_ns)
         self.next_task_due_ns = min(due, default=None)
         if system.scheduler is not None:
             due_ns = system.scheduler.look()

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .buffers import BufferResult
     from .clock import Clock
     from .config import SystemOptions
+    from .limits.limits import Limits
     from .schedules.options import ScheduleOptions
     from .schedules.schedule import Schedule
     from .schedules.scheduler import Scheduler
@@ -93,6 +94,7 @@ class TaskSystem:
         self.wall_ns: Callable[[], int] = time_ns
         self.scheduler: Scheduler | None = None  # with the first schedule
         self._schedules_run = False
+        self._limits: Limits | None = None  # with the first limited task
         self._failure_hooks: list[Callable[[Any], object]] = []
         self._tasks: weakref.WeakSet[Task[Any, Any]] = weakref.WeakSet()
         self._paused: frozenset[int] = frozenset()
@@ -181,6 +183,20 @@ class TaskSystem:
     def get_task(self, task_id: str) -> TaskResult[Any] | None:
         """One that is not finished, or one of the last ``keep_results`` finished; None: not known."""
         return cast("TaskResult[Any] | None", self.lookup.get(task_id))
+
+    def cancel_group(self, group: str) -> int:
+        """Cancel the tasks that were submitted with ``cancel_group=group``; how many were.
+
+        As ``cancel()`` of each: one that runs and is no coroutine finds ``cancel_requested`` set, and is not counted.
+        """
+        if not isinstance(group, str):
+            raise TypeError(f"cancel_group takes the str that tasks were submitted with, not {group!r}")
+        return 0 if self._limits is None else self._limits.cancel_group(group)
+
+    def pending(self) -> list[Any]:
+        """The tasks that have not started, also those that their limits hold back; a moment's copy."""
+        pending: list[Any] = self.engine.queue.pending()
+        return pending if self._limits is None else pending + self._limits.parked()
 
     def running(self) -> list[Any]:
         """The tasks that run now, on workers, helpers and the event loop."""
@@ -294,6 +310,18 @@ class TaskSystem:
             memory["bytes_by_task"] = dict(self.bytes_by_name)
         return memory
 
+    def queue_sizes(self) -> tuple[int, int, int, int]:
+        """By lane, the tasks accepted and not started or settled, also those that their limits hold back."""
+        sizes = self.engine.queue.sizes()
+        if self._limits is None:
+            return sizes
+        critical, high, normal, low = (size + held for size, held in zip(sizes, self._limits.parked_in, strict=True))
+        return critical, high, normal, low
+
+    def limit_counts(self) -> tuple[int, int]:
+        """Tasks that their limits hold back now; submits that found the same call queued."""
+        return (0, 0) if self._limits is None else (sum(self._limits.parked_in), self._limits.deduplicated)
+
     def unfinished(self) -> int:
         """Accepted and not settled."""
         counters = self.engine.metrics.counters()
@@ -320,7 +348,7 @@ class TaskSystem:
         if not wait:
             self.refuse_tasks()
             if cancel_pending:
-                for handle in self.engine.queue.pending():
+                for handle in self.pending():
                     cast("Any", handle).cancel()
             return ShutdownReport(0, (), ())
         return lifecycle.shutdown(self, timeout, cancel_pending)
@@ -371,14 +399,33 @@ class TaskSystem:
         old, was_closed = self.engine, self.closed
         self.forked_ns = monotonic_ns()
         self.lookup.reset()
+        limits, self._limits = self._limits, None
         self._open()
         if self.scheduler is not None:
             self.scheduler.after_fork()
         if was_closed:
             self.engine.queue.close()
+        if limits is not None:
+            limits.after_fork(error)  # first: what it held back must not go on when the rest is abandoned
         old.abandon(error)
 
     # -- for the other parts -------------------------------------------------------------------
+
+    @property
+    def has_limits(self) -> bool:
+        return self._limits is not None
+
+    @property
+    def limits(self) -> Limits:
+        """Made with the first limited task."""
+        if self._limits is None:
+            from .limits import waits
+            from .limits.limits import Limits
+
+            with waits.lock:
+                if self._limits is None:
+                    self._limits = Limits(self)
+        return self._limits
 
     def wake(self) -> None:
         self.supervisor.wake()

@@ -18,6 +18,7 @@ from . import blocking, lifecycle
 from .errors import TaskInterrupted, WaitLimit
 from .ext import Ext
 from .interface import COMPLETED, DELAYED, PENDING, RETRYING, Handle
+from .limits import waits
 from .log import logger
 
 if TYPE_CHECKING:
@@ -51,9 +52,14 @@ class Waiting:
         if handle.state() >= COMPLETED or timeout_ns == 0:
             return handle.wait_ns(0)
         self._check_loop()
-        if not any(system.engine.workers.current() for system in lifecycle.started_systems()):
+        running = [system.engine.workers.current() for system in lifecycle.started_systems()]
+        waiters = [task for task in running if task is not None]  # of several systems, if one runs inside another
+        if not waiters:
             return blocking.wait_ns(handle, timeout_ns)
         # In a task, also of another system: its workers may wait for ours.
+        if waits.in_use:
+            with waits.waiting(waiters, handle):
+                return self.wait_inside(handle, timeout_ns)
         return self.wait_inside(handle, timeout_ns)
 
     def _check_loop(self) -> None:
@@ -94,6 +100,9 @@ class Waiting:
                 if handle.ext.follows is first:
                     handle.wait_ns(_HANDOVER_NS)  # the settling thread is about to queue it
                 continue
+            claim = None if handle.ext is None else handle.ext.claim
+            if claim is not None and claim.parked:
+                return self._wait_with_stand_in(handle, end_ns)
             if handle.plan.lane in self._system.paused_lanes():
                 left_ns = _PAUSED_NS if end_ns is None else min(_PAUSED_NS, end_ns - monotonic_ns())
                 if left_ns <= 0:
@@ -102,15 +111,15 @@ class Waiting:
             elif state == PENDING and end_ns is None and self._may_run_inline(handle):
                 self._run_inline(handle)
             elif state != PENDING and self._system.clock is not None:
-                return self._wait_for_clock(handle, end_ns)
+                return self._wait_with_stand_in(handle, end_ns)
             else:
                 self._send_helper(handle)
                 break
         left_ns = -1 if end_ns is None else max(0, end_ns - monotonic_ns())
         return handle.wait_ns(left_ns)
 
-    def _wait_for_clock(self, handle: Handle, end_ns: int | None) -> bool:
-        """Nobody can tell when a replaced clock will say that it is due: a worker more runs it then."""
+    def _wait_with_stand_in(self, handle: Handle, end_ns: int | None) -> bool:
+        """Nobody can tell when its limit, or a replaced clock, lets it go: until then there is a worker more."""
         scaler = self._system.autoscaler
         with self._lock:
             scaler.blocked_submitters += 1

@@ -121,7 +121,7 @@ def settle_tasks(system: TaskSystem, patience_s: float | None = None) -> None:
         now_ns = system.now_ns()
         me: Any = system.engine.workers.current()
         unfinished = system.unfinished()
-        waiting = system.engine.queue.pending()
+        waiting = system.pending()
         running = [handle for handle in system.running() if handle is not me]
         active = [handle for handle in waiting if _is_ready(system, handle, now_ns)]
         active += [handle for handle in running if handle.plan.owner.timeout_ns is None]
@@ -141,6 +141,8 @@ def settle_tasks(system: TaskSystem, patience_s: float | None = None) -> None:
 
 def _is_ready(system: TaskSystem, handle: Handle, now_ns: int) -> bool:
     state = handle.state()
+    if handle.ext is not None and handle.ext.promise:
+        return False  # its limit holds it back
     if state >= RUNNING or handle.plan.lane in system.paused_lanes():
         return False
     return state == PENDING or handle.ready_ns <= now_ns

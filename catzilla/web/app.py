@@ -171,6 +171,10 @@ class Catzilla(FastAPI):
             self.tasks.on_task_failure(fn)
         return fn
 
+    def cancel_group(self, group: str) -> int:
+        """Cancel the tasks that were submitted with ``cancel_group=group``; how many were."""
+        return self._enabled("cancel_group").cancel_group(group)
+
     def pause(self, *lanes: TaskPriority) -> None:
         """Start nothing more from these lanes."""
         self._enabled("pause").pause(*lanes)
