@@ -56,9 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             if not trials:
                 print(f"\n{scenario.title}\n\nNobody who takes part in it is here.")
                 continue
+            begun = time.monotonic()
             found = duel(scenario, trials, rounds=rounds, progress=step)
             results += found
-            terminal.show(scenario.title, report.rows(found))
+            seconds = time.monotonic() - begun
+            terminal.show(f"{scenario.title}\n[{scenario.name}, {seconds:.0f} s]", report.rows(found))
     verdicts = targets.judge(results)
     if arguments.targets:
         terminal.show("Targets", targets.rows(verdicts))

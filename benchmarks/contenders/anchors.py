@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from harness.contender import KERNELS, NOOPS, TREE, Contender, Fn, Offer
+from harness.contender import KERNELS, NOOPS, SCALES, TREE, Contender, Fn, Offer
 from harness.workloads import noop, spin
 
 SOURCES = Path(__file__).parent.parent / "anchors"
@@ -111,7 +111,7 @@ def _offers(
 
 
 def offers() -> list[Offer]:
-    can = frozenset({NOOPS, KERNELS})
+    can = frozenset({NOOPS, SCALES, KERNELS})
     kept = "results kept, waited for together"
     return [
         *_offers(

@@ -22,6 +22,7 @@ from harness.contender import (
     OURS,
     PENDING,
     POOL,
+    SCALES,
     TREE,
     URGENT,
     WAITS,
@@ -36,7 +37,9 @@ from catzilla.cli import jemalloc
 
 QUEUE_SIZE = 10_000_000
 SETTINGS = f"queue_size={QUEUE_SIZE}, no autoscaling unless said, compilation only for compiled tasks, statistics on"
-EVERYTHING = frozenset({NOOPS, CALLS, LATENCY, BULK, URGENT, PENDING, POOL, WAITS, AWAIT, TREE, KERNELS, ARENAS, OURS})
+EVERYTHING = frozenset(
+    {NOOPS, CALLS, LATENCY, BULK, URGENT, PENDING, POOL, WAITS, AWAIT, TREE, SCALES, KERNELS, ARENAS, OURS}
+)
 COMPILE_WITHIN_S = 60
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from queue import PriorityQueue, Queue, SimpleQueue
 from typing import Any
 
-from harness.contender import CALLS, LATENCY, NOOPS, PENDING, POOL, URGENT, Contender, Fn, Offer
+from harness.contender import CALLS, LATENCY, NOOPS, PENDING, POOL, SCALES, URGENT, Contender, Fn, Offer
 
 
 class Cell:
@@ -85,7 +85,9 @@ CAN = frozenset({NOOPS, CALLS, LATENCY, URGENT, PENDING, POOL})
 
 def offers() -> list[Offer]:
     return [
-        Offer("SimpleQueue + lock", partial(QueuePool, kind=SimpleQueue), CAN, "15 lines, no features: a floor"),
+        Offer(
+            "SimpleQueue + lock", partial(QueuePool, kind=SimpleQueue), CAN | {SCALES}, "15 lines, no features: a floor"
+        ),
         Offer("queue.Queue + lock", partial(QueuePool, kind=Queue), CAN, "the same with queue.Queue"),
         Offer("PriorityQueue + lock", PriorityPool, frozenset({URGENT, POOL}), "the same with priorities"),
     ]

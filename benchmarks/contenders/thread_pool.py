@@ -17,6 +17,7 @@ from harness.contender import (
     NOOPS,
     PENDING,
     POOL,
+    SCALES,
     TREE,
     URGENT,
     WAITS,
@@ -53,6 +54,6 @@ class ThreadPool(Contender):
 
 
 def offers() -> list[Offer]:
-    can = frozenset({NOOPS, CALLS, LATENCY, BULK, URGENT, PENDING, POOL, WAITS, AWAIT, TREE, ARENAS})
+    can = frozenset({NOOPS, CALLS, LATENCY, BULK, URGENT, PENDING, POOL, WAITS, AWAIT, TREE, ARENAS, SCALES})
     settings = "max_workers as said; bulk: map; tree: as many threads as inner nodes, with fewer it never ends"
     return [Offer("ThreadPoolExecutor", ThreadPool, can, settings)]

@@ -20,6 +20,7 @@ BULK = "bulk"  # a form of its own for many calls at once
 URGENT = "urgent"  # calls of any function of this process, while another thread computes
 PENDING = "pending"  # calls that wait, with their handles kept
 POOL = "pool"  # a given number of threads of this process, taking closures
+SCALES = "scales"  # no-op calls by the million, on any number of workers
 WAITS = "waits"  # many calls that sleep or wait for a socket
 AWAIT = "await"  # its handles, or something made of them, can be awaited
 TREE = "tree"  # calls that submit calls and wait for them
