@@ -136,6 +136,8 @@ def _try_built_in(name: str) -> Attempt:
         return _missing(name, package, error)
     except Exception as error:  # whatever a native module's initialisation raises
         return _broken(name, error)
+    if getattr(module, "__file__", None) is None:  # a directory of sources without the package
+        return Attempt(name, NOT_BUILT, cause="it is not part of this install")
     return _checked(name, getattr(module, "BACKEND", None), f"{package}.BACKEND", _REINSTALL)
 
 

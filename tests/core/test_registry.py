@@ -117,6 +117,14 @@ class TestNamed:
         with pytest.raises(BackendUnavailable, match="not built: it is not part of this install"):
             registry.load("nowhere")
 
+    def test_sources_without_the_package_are_no_backend(self, built_ins: BuiltIns, tmp_path: Path) -> None:
+        # Given a directory in the place of a backend, as a checkout has it while the backend is being written
+        (tmp_path / "built_ins" / "sources").mkdir()
+        built_ins.order("sources", "python")
+        with pytest.raises(BackendUnavailable, match="not built: it is not part of this install"):
+            registry.load("sources")
+        assert registry.load("auto").name == "python"
+
     def test_one_that_is_broken_gives_its_cause(self, built_ins: BuiltIns) -> None:
         built_ins.broken("fast")
         built_ins.order("fast")
