@@ -285,7 +285,7 @@ class TestDemo:
         assert process.returncode == 0, err
         assert "The quick start is served at http://127.0.0.1:" in out
         assert '"status": "queued"' in out
-        assert "Sending to user 7: hello" in out  # print writes the line's end separately: another line may come between
+        assert "Sending to user 7: hello" in out  # print writes the line's end by itself, later
         assert '"result": {"status": "sent", "user_id": 7}' in out
         assert "total_queued" in out
         assert "p99_execution_time_ms" in out
