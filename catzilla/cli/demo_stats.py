@@ -21,6 +21,7 @@ _GROUPS = {
         "normal_queue_size",
         "low_queue_size",
         "total_queued",
+        "parked",
         "queue_pressure",
     ),
     "workers": (
@@ -42,6 +43,7 @@ _GROUPS = {
         "retried",
         "dropped",
         "rejected",
+        "deduplicated",
         "unretrieved_failures",
     ),
     "compiler": ("compiled_tasks", "native_executions", "deopts"),
