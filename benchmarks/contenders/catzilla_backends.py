@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from array import array
 from collections.abc import Awaitable
@@ -91,12 +90,9 @@ class Backend(Contender):
             start = perf_counter()
             self.system.add_tasks(task, rows).wait()
             return perf_counter() - start
-        if "buffers" not in inspect.signature(self.system.add_tasks).parameters:
-            return None
         buffers = tuple(array("q", [value]) * n for value in args)
         start = perf_counter()
-        batch: Any = self.system.add_tasks(task, buffers=buffers)  # type: ignore[call-arg]
-        batch.wait()
+        self.system.add_tasks(task, buffers=buffers).wait()
         return perf_counter() - start
 
     def native_share(self) -> float:

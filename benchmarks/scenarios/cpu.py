@@ -30,6 +30,5 @@ SCENARIOS = (
         ),
         run,
         CALLS,
-        rounds=5,
     ),
 )

@@ -50,7 +50,7 @@ def after_drain(trial: Trial) -> dict[str, float]:
 
 def leak(trial: Trial) -> dict[str, float]:
     """Growth of the same burst again and again, after the first ones have made the process as large as it gets."""
-    n, bursts = 20_000, 4 if trial.quick else 20
+    n, bursts = 20_000, 4 if trial.quick else 10
     with trial.open() as contender:
         for _ in range(3):
             contender.burst(noop, n)
@@ -65,7 +65,7 @@ def leak(trial: Trial) -> dict[str, float]:
 
 def churn(trial: Trial) -> dict[str, float]:
     """Results live for random times: of 100,000 kept ones, random ones are replaced again and again."""
-    kept_at_once, turns = (20_000, 100) if trial.quick else (100_000, 400)
+    kept_at_once, turns = (20_000, 50) if trial.quick else (100_000, 200)
     choose, per_turn = random.Random(1), kept_at_once // 100
     with trial.open() as contender:
         contender.burst(noop, 1000)
@@ -84,7 +84,7 @@ def churn(trial: Trial) -> dict[str, float]:
         survivors = [handle for handle in kept if choose.random() < 0.1]
         kept.clear()
         gc.collect()
-        time.sleep(SETTLE_S)
+        time.sleep(SETTLE_S / 4 if trial.quick else SETTLE_S)
         if left := _fragmentation(contender):
             figures["sparse_percent"] = left[0]
         figures["sparse_rss_bytes"] = (resident_bytes() - before) / len(survivors)
@@ -120,7 +120,7 @@ SCENARIOS = (
     Scenario(
         52,
         "leak",
-        "Growth of the process over 400,000 no-op tasks (quick: 80,000), after 60,000 before",
+        "Growth of the process over 200,000 no-op tasks (quick: 80,000), after 60,000 before",
         (Metric("bytes", "bytes/task", 3, compared=False), Metric("kib", "KiB in all", compared=False)),
         leak,
         ARENAS,

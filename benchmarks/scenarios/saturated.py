@@ -12,7 +12,7 @@ from harness.workloads import TASK_S, noop, spin, turns_for
 BACKLOG = 2000  # tasks, 40 ms of work
 PRIORITIES = ("critical", "high", "normal", "low")
 LOW_EVERY = 20
-LONGEST_S = 8  # where LOW tasks starve
+LONGEST_S = 6  # where LOW tasks starve
 
 
 def run(trial: Trial) -> dict[str, float]:
@@ -32,8 +32,8 @@ def run(trial: Trial) -> dict[str, float]:
         answered[priority] = True
 
     probes = [partial(probe, priority) for priority in range(4)]
-    wanted = 120 if trial.quick else 600
-    low_wanted = 1 if trial.quick else 4
+    wanted = 60 if trial.quick else 300
+    low_wanted = 1 if trial.quick else 2
     with trial.open() as contender:
         contender.burst(noop, 100)
         fillers = 0

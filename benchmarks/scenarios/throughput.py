@@ -38,7 +38,6 @@ SCENARIOS = (
         (PER_S,),
         one_by_one,
         NOOPS,
-        rounds=5,
     ),
     Scenario(11, "noop-bulk", "No-op tasks, each contender's own form for many at once", (PER_S,), in_bulk, BULK),
     Scenario(

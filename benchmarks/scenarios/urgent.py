@@ -30,7 +30,7 @@ def run(trial: Trial) -> dict[str, float]:
         computing.start()
         starts, values = [], []
         try:
-            for _ in range(60 if trial.quick else 250):
+            for _ in range(40 if trial.quick else 120):
                 time.sleep(PAUSE_S)
                 started_ns, before_ns, after_ns = contender.timed_call(now_ns, priority=0)
                 starts.append(started_ns - before_ns)

@@ -11,7 +11,7 @@ MANY = 32
 
 
 def run(trial: Trial) -> dict[str, float]:
-    n = 400 if trial.quick else 2000
+    n = 200 if trial.quick else 1000
     with slow_server() as port:
         with trial.open(MANY) as contender:
             contender.sleeps(MANY, SLEEP_S)
