@@ -34,7 +34,11 @@ def _follow(handle: Any, fn: Callable[..., Any], on_success: bool) -> Any:
     ext = system.context_ext()
     ext.promise = True
     ext.follows = handle
+    if system.observation is not None:
+        ext = system.observation.submitting(plan, ext)
     promise: Any = system.engine.queue.promise(plan, ext)
+    if system.observation is not None:
+        system.observation.accepted(promise)
 
     def go_on(done: Any) -> None:
         ext.follows = None

@@ -156,6 +156,10 @@ class Coroutines:
         attempt = None
         if spec.timeout_ns is not None:
             attempt = system.deadlines.enter(handle, args, spec.timeout_ns, lambda: self._stop(handle))
+        record = ext.record
+        observation = None if record is None else system.observation
+        if observation is not None and record is not None:
+            observation.started(record, handle, args, kwargs)
         started_ns = monotonic_ns()
         value: object = None
         error: BaseException | None = None
@@ -166,6 +170,8 @@ class Coroutines:
         ended_ns = monotonic_ns()
         if attempt is not None and not system.deadlines.leave(attempt):
             return
+        if observation is not None and record is not None:
+            observation.stopped(record, handle, error)
         ext.times_ns = (started_ns, ended_ns)
         if system.config.enable_profiling:
             system.engine.metrics.observe(ended_ns - started_ns, max(0, started_ns - handle.ready_ns))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .interface import Handle
     from .limits.bucket import Claim
     from .memory import Charge
+    from .observe.events import TaskRecord
 
 
 class Ext:
@@ -26,6 +27,7 @@ class Ext:
         "kwargs",
         "on_settled",
         "promise",
+        "record",
         "retries",
         "task_id",
         "times_ns",
@@ -37,6 +39,7 @@ class Ext:
         self.on_settled: Callable[[Handle], None] | None = None
         self.promise = False  # a continuation whose first task has not ended
         self.follows: Handle | None = None  # that task
+        self.record: TaskRecord | None = None  # for observers
         self.task_id: str | None = None
         self.retries = 0
         self.attempt: Attempt | None = None  # of a deadline, while it runs

@@ -75,10 +75,14 @@ def make_plan(system: TaskSystem, fn: Callable[..., Any], options: TaskOptions, 
     elif options.timeout_ms is not None or options.max_retries or spec.counts_starts:
         runner = run_sync
     native = system.compiling.consider(spec) if kept else None
+    observation = None if spec.is_async else system.observation  # a coroutine's attempt is told of on its loop
     if native is None:
-        return Plan(spec, runner)
+        return Plan(spec, runner if observation is None else observation.around(spec, runner))
     spec.native = native
-    plan = Plan(spec, runner or (None if system.compiling.native_calls else run_native))
+    if observation is not None:
+        plan = Plan(spec, observation.around(spec, runner or run_native))
+    else:
+        plan = Plan(spec, runner or (None if system.compiling.native_calls else run_native))
     native.request(None)  # last: the building thread may be done at once
     return plan
 

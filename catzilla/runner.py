@@ -64,7 +64,11 @@ def retry_due_ns(handle: Handle, spec: Spec, error: BaseException) -> int | None
     if ext.created_ns is None:
         ext.created_ns = handle.ready_ns
     ext.retries += 1
-    return spec.system.now_ns() + backoff_ns(options, ext.retries)
+    wait_ns = backoff_ns(options, ext.retries)
+    if ext.record is not None and spec.system.observation is not None:
+        spec.system.observation.retried(handle, error, wait_ns)
+    due_ns: int = spec.system.now_ns() + wait_ns
+    return due_ns
 
 
 def _retried(retry_on: tuple[type[BaseException], ...], error: BaseException) -> bool:

@@ -41,6 +41,7 @@ class Submitting:
         self.native: dict[Any, Plan] = {}  # the ones the backend may take by itself
         config = system.config
         self.counts_memory = config.memory_pool_mb is not None or config.memory_profiling
+        self.needs_ext = self.counts_memory or system.observation is not None  # of every task
         self._full = FullLanes(system, self)
         self._mappings: Mappings | None = None
 
@@ -104,7 +105,7 @@ class Submitting:
         self._check_open()
         context = copy_context()
         exts: list[Any] | None = None
-        if context or self.counts_memory or plan.owner.options.delay_ms or plan.owner.limit is not None:
+        if context or self.needs_ext or plan.owner.options.delay_ms or plan.owner.limit is not None:
             exts = [Ext(context if context else None, None) for _ in rows]
         return self._full.many(plan, rows, exts)
 
@@ -120,7 +121,7 @@ class Submitting:
             args = receiver + args
         self._check_call(plan, fn, args, kwargs)
         context = copy_context()
-        ext = Ext(context if context else None, kwargs or None) if context or kwargs or self.counts_memory else None
+        ext = Ext(context if context else None, kwargs or None) if context or kwargs or self.needs_ext else None
         return plan, args, ext
 
     def accept(self, plan: Plan, args: tuple[Any, ...], ext: Ext | None, force: bool = False) -> Handle | Full:
@@ -129,8 +130,14 @@ class Submitting:
         A task with limits may be parked instead; one that is queued already (``unique``) is returned.
         """
         limit = plan.owner.limit
+        observation = self._system.observation
+        if observation is not None:
+            ext = observation.submitting(plan, ext)
         if limit is None:
-            return self._accept(plan, args, ext, force, None)
+            handle = self._accept(plan, args, ext, force, None)
+            if observation is not None and not isinstance(handle, Full):
+                observation.accepted(handle)
+            return handle
         ext = ext or Ext(None, None)
         limits = self._system.limits
         claim = limits.claim(limit, args, ext.kwargs or {})
@@ -142,6 +149,8 @@ class Submitting:
         finally:
             if claim.handle is not None:
                 limits.watch(claim)
+        if observation is not None and same is None and not isinstance(handle, Full):
+            observation.accepted(handle)
         return Full.PARKED if handle is Full.LANE and parked else handle
 
     def _accept(
@@ -186,6 +195,9 @@ class Submitting:
         engine = self._system.engine
         if plan.owner.options.delay_ms or plan.owner.limit is not None:
             return self._accept_each(plan, rows, exts)
+        observation = self._system.observation
+        if observation is not None:
+            exts = [observation.submitting(plan, ext) for ext in exts or [None] * len(rows)]
         if self.counts_memory:
             assert exts is not None
             sizes = [call_bytes(row, None) for row in rows]
@@ -199,6 +211,9 @@ class Submitting:
                 ext.charge = None
             return Full.LANE
         self._refuse_late(handles)
+        if observation is not None:
+            for handle in handles:
+                observation.accepted(handle)
         return handles
 
     def _accept_each(self, plan: Plan, rows: list[tuple[Any, ...]], exts: list[Any] | None) -> Sequence[Handle] | Full:
@@ -279,9 +294,15 @@ class Submitting:
             self.native.clear()
         self._plans[key] = plan
         spec: Spec = plan.owner
-        special = self.counts_memory or spec.options.delay_ms or spec.limit is not None
+        special = self.needs_ext or spec.options.delay_ms or spec.limit is not None
         if native and not special and plan.arity is not None:
             self.native[target] = plan
+
+    def renew_plans(self) -> None:
+        """Observation began or ended: tasks from now on get plans that say so."""
+        self.needs_ext = self.counts_memory or self._system.observation is not None
+        self.native.clear()
+        self._plans.clear()
 
     @staticmethod
     def receiver_of(fn: Any) -> tuple[Any, ...]:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from .clock import Clock
     from .config import SystemOptions
     from .limits.limits import Limits
+    from .observe.events import Observer
+    from .observe.observation import Observation
     from .schedules.options import ScheduleOptions
     from .schedules.schedule import Schedule
     from .schedules.scheduler import Scheduler
@@ -95,6 +97,7 @@ class TaskSystem:
         self.scheduler: Scheduler | None = None  # with the first schedule
         self._schedules_run = False
         self._limits: Limits | None = None  # with the first limited task
+        self.observation: Observation | None = None  # with the first observer
         self._failure_hooks: list[Callable[[Any], object]] = []
         self._tasks: weakref.WeakSet[Task[Any, Any]] = weakref.WeakSet()
         self._paused: frozenset[int] = frozenset()
@@ -211,6 +214,28 @@ class TaskSystem:
         self._failure_hooks.append(fn)
         self.settings.failed = self._failed
         return fn
+
+    def observe(self, observer: Observer) -> None:
+        """Tell ``observer`` of every task that is accepted from now on. See ``catzilla.observe.Observer``.
+
+        Raises ConfigTypeError for anything else. While somebody observes, each task costs more (docs/observability.md).
+        """
+        from .observe.observation import Observation
+
+        observation = self.observation or Observation(self)
+        observation.add(observer)
+        if self.observation is None:
+            self.observation = observation
+            self.submitting.renew_plans()
+
+    def stop_observing(self, observer: Observer) -> None:
+        """Tell it no more. With the last one, tasks cost what they did before; no effect if it was not told."""
+        observation = self.observation
+        if observation is not None:
+            observation.remove(observer)
+            if not observation.observers:
+                self.observation = None
+                self.submitting.renew_plans()
 
     def pause(self, *lanes: TaskPriority) -> None:
         """Start nothing more from these lanes (none named: from any); what runs goes on."""
@@ -401,6 +426,8 @@ class TaskSystem:
         self.lookup.reset()
         limits, self._limits = self._limits, None
         self._open()
+        if self.observation is not None:
+            self.observation.forked()
         if self.scheduler is not None:
             self.scheduler.after_fork()
         if was_closed:
@@ -452,6 +479,8 @@ class TaskSystem:
             self.lookup.finished(handle, ext.task_id)
         if ext.charge is not None:
             ext.charge.settled(handle.value_or_none())
+        if ext.record is not None and self.observation is not None:
+            self.observation.finished(handle, ext.record)
 
     def ensure_ext(self, handle: Any) -> Ext:
         """The handle's Ext, made now if it has none."""

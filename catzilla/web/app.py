@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from catzilla.buffers import BufferResult
     from catzilla.config import SystemOptions
+    from catzilla.observe.events import Observer
     from catzilla.schedules.options import ScheduleOptions
     from catzilla.schedules.schedule import Schedule
 
@@ -186,6 +187,29 @@ class Catzilla(FastAPI):
     def running(self) -> list[Any]:
         """The tasks that run now."""
         return self._enabled("running").running()
+
+    def observe(self, observer: Observer) -> None:
+        """Tell ``observer`` of every task from now on. See ``catzilla.observe.Observer``."""
+        self._enabled("observe").observe(observer)
+
+    def enable_metrics(self, path: str = "/metrics") -> None:
+        """Serve the metrics of this application's tasks to Prometheus at ``path``.
+
+        Needs the ``metrics`` extra (ImportError without it). For a registry of your own, register
+        ``catzilla.observe.prometheus.CatzillaCollector(app.tasks)`` with it instead.
+        """
+        from catzilla.web.metrics import add_metrics
+
+        add_metrics(self, self._enabled("enable_metrics"), path)
+
+    def enable_tracing(self, tracer_provider: Any = None) -> None:
+        """OpenTelemetry spans of every task, in the trace of the request that submits it.
+
+        ``tracer_provider`` None: the global one. Needs the ``metrics`` extra (ImportError without it).
+        """
+        from catzilla.observe.tracing import TaskTracer
+
+        self.observe(TaskTracer(tracer_provider))
 
     def _enabled(self, call: str) -> TaskSystem:
         return self.tasks if self.tasks is not None else _not_enabled(call)
