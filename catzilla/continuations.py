@@ -1,4 +1,4 @@
-"""``then`` and ``catch``: a task that is queued when another one ends.
+"""``then`` and ``catch``, and what a workflow's steps are made of: a task that is queued when another one ends.
 
 Its handle exists at once, in no lane (Queue.promise), so it holds no lane slot before it is ready and
 is never refused afterwards: the bound is for what comes from outside.
@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .ext import Ext
 from .in_turn import in_turn
 from .interface import COMPLETED
 from .task import Task
 
 if TYPE_CHECKING:
+    from contextvars import Context
+
+    from .plan import Plan
     from .system import TaskSystem
 
 
@@ -32,24 +36,53 @@ def _follow(handle: Any, fn: Callable[..., Any], on_success: bool) -> Any:
     options = {} if isinstance(fn, Task) else {"priority": handle.plan.owner.options.priority}
     plan = system.plan_for(fn, options)
     ext = system.context_ext()
-    ext.promise = True
-    ext.follows = handle
-    if system.observation is not None:
-        ext = system.observation.submitting(plan, ext)
-    promise: Any = system.engine.queue.promise(plan, ext)
-    if system.observation is not None:
-        system.observation.accepted(promise)
+    following = promise(system, plan, ext, handle)
 
     def go_on(done: Any) -> None:
-        ext.follows = None
         state = done.state()
         if (state == COMPLETED) == on_success:
             value = done.outcome() if on_success else done.error()
-            ext.promise = False
-            system.engine.queue.requeue(promise, (*system.receiver_of(fn), value), 0)
+            begin(following, (*system.receiver_of(fn), value))
         else:
-            value = done.outcome() if state == COMPLETED else done.error()
-            in_turn(lambda: promise.settle(state, value))  # it may have followers of its own, and so on
+            end(following, state, done.outcome() if state == COMPLETED else done.error())
 
     handle.on_done(go_on)
-    return promise
+    return following
+
+
+def make_ext(system: TaskSystem, context: Context | None, kwargs: dict[str, Any] | None) -> Ext:
+    ext = Ext(context, kwargs)
+    ext.on_settled = system.settled
+    return ext
+
+
+def promise(system: TaskSystem, plan: Plan, ext: Ext, follows: Any) -> Any:
+    """A handle that waits for ``begin`` or ``end``; ``follows`` is what has to end before (or None)."""
+    ext.promise = True
+    ext.follows = follows
+    observation = system.observation
+    if observation is not None:
+        ext = observation.submitting(plan, ext)
+    following: Any = system.engine.queue.promise(plan, ext)
+    if observation is not None:
+        observation.accepted(following)
+    return following
+
+
+def begin(following: Any, args: tuple[Any, ...]) -> None:
+    """Queue it, over the bound, after its own ``delay_ms``. No effect on one that has ended meanwhile."""
+    spec = following.plan.owner
+    ext: Ext = following.ext
+    delay_ms = spec.options.delay_ms
+    due_ns = spec.system.now_ns() + int(delay_ms * 1e6) if delay_ms else 0
+    if spec.options.expires_ms is not None:
+        ext.expires_ns = spec.system.now_ns() + int(spec.options.expires_ms * 1e6)
+    ext.follows = None
+    ext.promise = False
+    spec.system.engine.queue.requeue(following, args, due_ns)
+
+
+def end(following: Any, state: int, value: object) -> None:
+    """End it without running it."""
+    following.ext.follows = None
+    in_turn(lambda: following.settle(state, value))  # it may have followers of its own, and so on

@@ -73,6 +73,25 @@ class TaskDropped(TaskCancelled):
     """The task was the oldest of a full lane whose policy is "drop_oldest"."""
 
 
+class TaskExpired(TaskCancelled):
+    """The task had not started when its ``expires_ms`` was over."""
+
+
+class MaxRetriesExceeded(TaskError):
+    """``Task.retry()`` was called once more than ``max_retries`` allows, without an exception to raise."""
+
+
+class Retry(TaskError):
+    """Raised inside a task by ``Task.retry()``: run me again. Let it pass.
+
+    ``delay_ms``: when; None: after the task's own backoff.
+    """
+
+    def __init__(self, delay_ms: float | None = None) -> None:
+        super().__init__("the task asked to be run again")
+        self.delay_ms = delay_ms
+
+
 class TaskAbandoned(TaskCancelled):
     """The task still ran when a shutdown's time was over; its thread was left behind."""
 

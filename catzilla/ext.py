@@ -23,7 +23,9 @@ class Ext:
         "context",
         "coroutine",
         "created_ns",
+        "expires_ns",
         "follows",
+        "gave_up",
         "kwargs",
         "on_settled",
         "promise",
@@ -48,4 +50,6 @@ class Ext:
         self.charge: Charge | None = None
         self.claim: Claim | None = None  # of a limited task
         self.created_ns: int | None = None  # when it differs from Handle.ready_ns
+        self.expires_ns: int | None = None  # too late to start, by the system's clock
+        self.gave_up = False  # its own retry() said that it was the last attempt
         self.times_ns: tuple[int, int] | None = None  # of a coroutine

@@ -90,6 +90,25 @@ class TaskResult(Generic[R], metaclass=ABCMeta):
         finally:
             del self
 
+    def get(self, timeout: float | None = None) -> R:
+        """As ``wait``."""
+        try:
+            return self.wait(timeout)
+        finally:
+            del self
+
+    def ready(self) -> bool:
+        """As ``done``."""
+        return self.state() >= COMPLETED
+
+    def successful(self) -> bool:
+        """Whether it has a value."""
+        return self.state() == COMPLETED
+
+    def failed(self) -> bool:
+        """Whether it ended without a value: FAILED, CANCELLED or TIMED_OUT."""
+        return self.state() > COMPLETED
+
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """The task's exception (also TaskCancelled, TaskTimeout), or None; waits as ``wait`` does."""
         _wait_done(self, timeout)
@@ -230,6 +249,10 @@ _ATTACHED = [
     "done",
     "is_ready",
     "result",
+    "get",
+    "ready",
+    "successful",
+    "failed",
     "exception",
     "cancel",
     "add_callback",

@@ -29,6 +29,8 @@ NAMES: Final = (
     "unique",
     "unique_key",
     "cancel_group",
+    "expires_ms",
+    "bind",
     "name",
 )
 NAME_SET: Final = frozenset(NAMES)
@@ -54,6 +56,8 @@ class TaskOptions:
     unique: str | None
     unique_key: Callable[..., Hashable] | None
     cancel_group: str | None
+    expires_ms: float | None
+    bind: bool
     name: str | None
 
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -124,6 +128,16 @@ def _timeout(name: str, value: object) -> float | None:
     if _ms(name, value) == 0:
         raise ConfigValueError(f"{name}={value!r} must be more than 0 milliseconds; None means no deadline")
     return _ms(name, value)
+
+
+def _expiry(name: str, value: object) -> float | None:
+    return None if value is None else _ms(name, value)
+
+
+def _flag(name: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ConfigTypeError(f"{name}={value!r} must be True or False")
 
 
 def _backoff(name: str, value: object) -> Backoff:
@@ -204,6 +218,8 @@ _CHECKS: Final[dict[str, Callable[[str, object], object]]] = {
     "unique": _unique,
     "unique_key": _key,
     "cancel_group": _name,
+    "expires_ms": _expiry,
+    "bind": _flag,
     "name": _name,
 }
 
@@ -224,6 +240,8 @@ DEFAULTS: Final = TaskOptions(
         "unique": None,
         "unique_key": None,
         "cancel_group": None,
+        "expires_ms": None,
+        "bind": False,
         "name": None,
     }
 )

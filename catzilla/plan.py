@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .errors import ConfigValueError
 from .limits.limit import Limit, limit_of
 from .options import TaskOptions
-from .shape import Shape, call_of, shape_of
+from .shape import Shape, bound_shape, call_of, shape_of
 
 if TYPE_CHECKING:
     from .compiling import Native
     from .interface import Kernel, Runner
     from .mapping import Mapping
     from .system import TaskSystem
+    from .task import Task
 
 
 class Spec:
@@ -30,15 +33,19 @@ class Spec:
         "plan",
         "shape",
         "system",
+        "task",
         "timeout_ns",
     )
 
-    def __init__(self, system: TaskSystem, fn: Callable[..., Any], options: TaskOptions) -> None:
+    def __init__(
+        self, system: TaskSystem, fn: Callable[..., Any], options: TaskOptions, task: Task[Any, Any] | None = None
+    ) -> None:
         self.system = system
-        self.fn = fn
+        self.task = task  # only with bind=True: what the function gets as its first argument
+        self.fn = fn if task is None else functools.partial(fn, task)
         self.options = options
         self.name = options.name or name_of(fn)
-        self.shape: Shape | None = shape_of(fn)
+        self.shape: Shape | None = shape_of(fn) if task is None else bound_shape(fn)
         self.is_async = is_async(fn)
         self.limit: Limit | None = limit_of(options, fn, self.name)
         self.counts_starts = options.rate_limit is not None
@@ -63,18 +70,32 @@ class Plan:
         spec.plan = self
 
 
-def make_plan(system: TaskSystem, fn: Callable[..., Any], options: TaskOptions, kept: bool = False) -> Plan:
+def make_plan(
+    system: TaskSystem,
+    fn: Callable[..., Any],
+    options: TaskOptions,
+    kept: bool = False,
+    task: Task[Any, Any] | None = None,
+) -> Plan:
     """Plain (no runner) when nothing has to be done around the call. Only a plan that is kept is worth compiling."""
     from .compiling import run_native
     from .runner import run_async, run_sync
 
-    spec = Spec(system, fn, options)
+    if options.bind and task is None:
+        raise ConfigValueError(f"bind=True is for tasks: decorate {name_of(fn)} with @app.task(bind=True)")
+    spec = Spec(system, fn, options, task if options.bind else None)
     runner: Runner | None = None
     if spec.is_async:
         runner = run_async
-    elif options.timeout_ms is not None or options.max_retries or spec.counts_starts:
+    elif (
+        options.timeout_ms is not None
+        or options.max_retries
+        or spec.counts_starts
+        or options.bind
+        or options.expires_ms is not None
+    ):
         runner = run_sync
-    native = system.compiling.consider(spec) if kept else None
+    native = system.compiling.consider(spec) if kept and not options.bind else None
     observation = None if spec.is_async else system.observation  # a coroutine's attempt is told of on its loop
     if native is None:
         return Plan(spec, runner if observation is None else observation.around(spec, runner))

@@ -9,15 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 from .compiling import DEOPT
-from .errors import TaskInterrupted, TaskTimeout
+from .errors import Retry, TaskExpired, TaskInterrupted, TaskTimeout
 from .ext import Ext
-from .interface import CONDEMNED, DETACHED, FAILED, Again, Handle
+from .interface import CANCELLED, CONDEMNED, DETACHED, FAILED, Again, Handle
 from .plan import Spec
 from .retry import backoff_ns
 
 
 def run_sync(handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
     spec: Spec = handle.plan.owner
+    if spec.options.expires_ms is not None and _expired(handle, spec):
+        return DETACHED
     if spec.counts_starts:
         spec.system.limits.started(handle)
     deadlines = spec.system.deadlines
@@ -47,6 +49,8 @@ def run_sync(handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> o
 
 def run_async(handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
     spec: Any = handle.plan.owner
+    if spec.options.expires_ms is not None and _expired(handle, spec):
+        return DETACHED
     if spec.counts_starts:
         spec.system.limits.started(handle)
     spec.system.coroutines.start(handle, args, kwargs)
@@ -56,19 +60,34 @@ def run_async(handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 def retry_due_ns(handle: Handle, spec: Spec, error: BaseException) -> int | None:
     """When to try again after this error; None: not at all. Counts the retry."""
     options = spec.options
-    if not options.max_retries:
+    asked = options.bind and isinstance(error, Retry)
+    if not options.max_retries and not asked:
         return None
     ext: Ext = spec.system.ensure_ext(handle)
-    if ext.retries >= options.max_retries or ext.cancel_requested or not _retried(options.retry_on, error):
+    if ext.cancel_requested or ext.gave_up:
+        return None
+    if not asked and (ext.retries >= options.max_retries or not _retried(options.retry_on, error)):
         return None
     if ext.created_ns is None:
         ext.created_ns = handle.ready_ns
     ext.retries += 1
-    wait_ns = backoff_ns(options, ext.retries)
+    if isinstance(error, Retry) and error.delay_ms is not None:
+        wait_ns = int(error.delay_ms * 1e6)
+    else:
+        wait_ns = backoff_ns(options, ext.retries)
     if ext.record is not None and spec.system.observation is not None:
         spec.system.observation.retried(handle, error, wait_ns)
     due_ns: int = spec.system.now_ns() + wait_ns
     return due_ns
+
+
+def _expired(handle: Handle, spec: Spec) -> bool:
+    """Whether it is too late to start it; then it is CANCELLED."""
+    ext: Ext = spec.system.ensure_ext(handle)
+    if ext.expires_ns is None or spec.system.now_ns() < ext.expires_ns:
+        return False
+    handle.settle(CANCELLED, TaskExpired(f"task {spec.name} expired before it started"))
+    return True
 
 
 def _retried(retry_on: tuple[type[BaseException], ...], error: BaseException) -> bool:

@@ -75,6 +75,11 @@ def shape_of(fn: Any) -> Shape | None:
     return Shape(call, skip=1) if type(call) is FunctionType else None
 
 
+def bound_shape(fn: Any) -> Shape | None:
+    """Of a function whose first argument is given already."""
+    return Shape(fn, skip=1) if type(fn) is FunctionType else None
+
+
 def call_of(fn: object) -> object:
     """The function behind ``fn()`` of a callable object; None: it has none in Python."""
     return next((cls.__dict__["__call__"] for cls in type(fn).__mro__ if "__call__" in cls.__dict__), None)

@@ -6,8 +6,8 @@ options, keywords, a context to think of, an unknown callable, a full lane, or a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextvars import copy_context
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import Context, copy_context
 from time import monotonic_ns
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -81,7 +81,7 @@ class Submitting:
                         f"row {index} of add_tasks is {row!r}; each row must be a tuple of positional arguments, "
                         "also when there is only one: (x,)"
                     )
-                self._check_call(plan, fn, receiver + row, {})
+                self.check_call(plan, receiver + row, {})
         if receiver:
             checked = [receiver + row for row in checked]
         return self._submit_rows(plan, checked)
@@ -89,7 +89,7 @@ class Submitting:
     def submit_buffers(self, fn: Any, buffers: Any, out: Any, options: dict[str, Any]) -> BufferResult[Any]:
         from .buffers import BufferResult
 
-        self._check_open()
+        self.check_open()
         kept = isinstance(fn, Task) or _is_static(fn)
         plan, parts, target = self.mappings().prepare(fn, buffers, out, options, kept)
         return BufferResult(target, tuple(cast("Any", self._submit_rows(plan, parts)) if parts else ()))
@@ -102,7 +102,7 @@ class Submitting:
         return self._mappings
 
     def _submit_rows(self, plan: Plan, rows: list[tuple[Any, ...]]) -> list[Handle]:
-        self._check_open()
+        self.check_open()
         context = copy_context()
         exts: list[Any] | None = None
         if context or self.needs_ext or plan.owner.options.delay_ms or plan.owner.limit is not None:
@@ -114,15 +114,23 @@ class Submitting:
     def _prepare(
         self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any] | None
     ) -> tuple[Plan, tuple[Any, ...], Ext | None]:
-        self._check_open()  # first: a finalizer may come here when the interpreter has ended too far for the rest
+        self.check_open()  # first: a finalizer may come here when the interpreter has ended too far for the rest
         plan = self.plan_for(fn, options)
         receiver = self.receiver_of(fn)
         if receiver:
             args = receiver + args
-        self._check_call(plan, fn, args, kwargs)
+        self.check_call(plan, args, kwargs)
         context = copy_context()
         ext = Ext(context if context else None, kwargs or None) if context or kwargs or self.needs_ext else None
         return plan, args, ext
+
+    def start(
+        self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any] | None, context: Context | None, force: bool
+    ) -> Any:
+        """Queue a call that was checked before; ``force``: over the bound, and never refused."""
+        ext = Ext(context, kwargs) if context or kwargs or self.needs_ext else None
+        handle = self.accept(plan, args, ext, force)
+        return self._full.solve(handle, plan, args, ext) if isinstance(handle, Full) else handle
 
     def accept(self, plan: Plan, args: tuple[Any, ...], ext: Ext | None, force: bool = False) -> Handle | Full:
         """Charge the memory pool and queue the task, or say which of the two is full.
@@ -170,6 +178,9 @@ class Submitting:
         if due_ns or claim is not None:
             ext = ext or Ext(None, None)
             ext.created_ns = monotonic_ns()
+        if plan.owner.options.expires_ms is not None:
+            ext = ext or Ext(None, None)
+            ext.expires_ns = self._system.now_ns() + int(plan.owner.options.expires_ms * 1e6)
         if claim is None:
             handle = engine.queue.put(plan, args, ext, due_ns, force)
         else:
@@ -188,12 +199,13 @@ class Submitting:
             error = TaskCancelled("the task system shut down while the task was submitted")
             withdrawn = [withdraw(handle, error) for handle in handles]
             if any(withdrawn):
-                self._check_open()
+                self.check_open()
 
     def accept_many(self, plan: Plan, rows: list[tuple[Any, ...]], exts: list[Any] | None) -> Sequence[Handle] | Full:
         """As ``accept``: every row, or none."""
         engine = self._system.engine
-        if plan.owner.options.delay_ms or plan.owner.limit is not None:
+        options = plan.owner.options
+        if options.delay_ms or options.expires_ms is not None or plan.owner.limit is not None:
             return self._accept_each(plan, rows, exts)
         observation = self._system.observation
         if observation is not None:
@@ -237,14 +249,14 @@ class Submitting:
         ext.charge = Charge(allocator, self._system.bytes_by_name, plan.owner.name, size, self._full.memory_freed)
         ext.on_settled = self._system.settled
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
         if self._system.closed:
             raise SystemClosed(
                 "the task system is shut down, or is shutting down, and takes no more tasks; "
                 "make a new TaskSystem, or call reopen() once shutdown() has returned"
             )
 
-    def _check_call(self, plan: Plan, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def check_call(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         spec: Spec = plan.owner
         if spec.shape is not None and not spec.shape.accepts(args, kwargs):
             raise TypeError(explain_mismatch(spec.fn, spec.name, args, kwargs))
@@ -267,8 +279,8 @@ class Submitting:
 
     # -- plans ---------------------------------------------------------------------------------
 
-    def plan_for(self, fn: Any, options: dict[str, Any] | None) -> Plan:
-        """The plan of a task or callable with these options over its own."""
+    def plan_for(self, fn: Any, options: dict[str, Any] | None, keep: bool = True) -> Plan:
+        """The plan of a task or callable with these options over its own. ``keep=False``: they never come again."""
         task = fn.origin if isinstance(fn, Task) else None
         target = fn if task is None else task
         key: Any = target if not options else (target, *sorted(options.items(), key=lambda item: item[0]))
@@ -282,11 +294,15 @@ class Submitting:
         function = fn if task is None else task.fn
         if not callable(function):
             raise TypeError(f"add_task takes a function or another callable, and {fn!r} (a {type(fn).__name__}) is not")
-        kept = key is not None and (task is not None or _is_static(function))
-        plan = make_plan(self._system, function, base.changed(options) if options else base, kept)
+        kept = keep and key is not None and (task is not None or _is_static(function))
+        plan = make_plan(self._system, function, base.changed(options) if options else base, kept, task)
         if kept:
             self._keep(key, target, plan, native=not options)
         return plan
+
+    def plan_named(self, fn: Callable[..., Any], name: str) -> Plan:
+        """The plan of what is called so; of a few functions and any number of names, so none is kept."""
+        return make_plan(self._system, fn, DEFAULTS.changed({"name": name}))
 
     def _keep(self, key: Any, target: Any, plan: Plan, native: bool) -> None:
         if len(self._plans) >= MOST_PLANS:
@@ -294,7 +310,9 @@ class Submitting:
             self.native.clear()
         self._plans[key] = plan
         spec: Spec = plan.owner
-        special = self.needs_ext or spec.options.delay_ms or spec.limit is not None
+        special = (
+            self.needs_ext or spec.options.delay_ms or spec.options.expires_ms is not None or spec.limit is not None
+        )
         if native and not special and plan.arity is not None:
             self.native[target] = plan
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, Protocol, TypeVar, cast
 
 from .errors import NotEnabled
@@ -11,6 +11,11 @@ from .options import DEFAULTS, TaskOptions
 from .plan import is_async, name_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from .bound import Request
+    from .canvas.nodes import chunks
+    from .canvas.signature import TaskSignature
     from .handle import TaskResult
     from .schedules.options import ScheduleOptions
     from .system import TaskSystem
@@ -71,6 +76,11 @@ class Task(Generic[P, R]):
         system.remember_task(self)
 
     @property
+    def binder(self) -> Binder:
+        """The TaskSystem or application that it was made on."""
+        return self._binder
+
+    @property
     def is_async(self) -> bool:
         return is_async(self.fn)
 
@@ -95,6 +105,81 @@ class Task(Generic[P, R]):
         """A copy with other options; raises ConfigTypeError or ConfigValueError for bad ones."""
         return Task(self.fn, self._binder, self.options.changed(options), self.receiver)
 
+    # -- signatures (docs/canvas.md) and Celery-shaped calls --------------------------------------
+
+    def s(self, *args: Any, **kwargs: Any) -> TaskSignature[R]:
+        """A call to put together with others; the value of what comes before is its first argument."""
+        return self.signature(args, kwargs)
+
+    def si(self, *args: Any, **kwargs: Any) -> TaskSignature[R]:
+        """As ``s``, but immutable: it does not take the value of what comes before."""
+        return self.signature(args, kwargs, immutable=True)
+
+    def signature(
+        self,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        immutable: bool = False,
+        **options: Any,
+    ) -> TaskSignature[R]:
+        """As ``s`` and ``si``, with options: those of a task, and countdown, eta, expires."""
+        from .canvas.signature import signature
+
+        return signature(self, args, kwargs, immutable=immutable, **options)
+
+    def map(self, items: Iterable[Any] | None = None) -> TaskSignature[list[R]]:
+        """One task that calls the function for each item (None: of the value of the step before it)."""
+        from .canvas.mapping import mapped
+
+        return mapped(self, items, star=False)
+
+    def starmap(self, rows: Iterable[Iterable[Any]] | None = None) -> TaskSignature[list[R]]:
+        """As ``map``, each row being the arguments of one call."""
+        from .canvas.mapping import mapped
+
+        return mapped(self, rows, star=True)
+
+    def chunks(self, rows: Iterable[tuple[Any, ...]], n: int) -> chunks:
+        """A group of tasks that each call the function for up to ``n`` rows of arguments."""
+        from .canvas.nodes import chunks_of
+
+        return chunks_of(self, rows, n)
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
+        """As ``submit``."""
+        return self.submit(*args, **kwargs)
+
+    def apply_async(
+        self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> TaskResult[R]:
+        """Submit with options: those of a task, ``countdown`` (seconds), ``eta`` and ``expires`` (a datetime
+        with a time zone; ``expires`` also seconds), ``link`` and ``link_error`` (signatures), ``retry`` and
+        ``retry_policy`` (of a submit that is refused: catzilla.canvas.admission)."""
+        from .canvas.admission import submit_again
+
+        return cast("TaskResult[R]", submit_again(self.signature(args, kwargs), options))
+
+    @property
+    def request(self) -> Request:
+        """Of the run that goes on now, inside a task with ``bind=True``."""
+        from .bound import Request
+
+        return Request.of(self)
+
+    def retry(
+        self,
+        exc: BaseException | None = None,
+        *,
+        countdown: float | None = None,
+        eta: datetime | None = None,
+        max_retries: int | None = None,
+    ) -> NoReturn:
+        """End this run of a task with ``bind=True`` and run it again: see ``catzilla.bound.retry``."""
+        from .bound import retry
+
+        retry(self, exc, countdown, eta, max_retries)
+
     def explain(self) -> str:
         """Whether and how the task is compiled, and if not, why."""
         if self.options.compile_to_c is False:
@@ -115,11 +200,15 @@ class Task(Generic[P, R]):
         return "\n".join([text, *(f"  {line}" for line in system.submitting.mappings().explain(self.fn))])
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if self.options.bind:
+            return self.fn(self, *args, **kwargs)
         return self.fn(*self.receiver, *args, **kwargs)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Task[Any, R]:
         if instance is None:
             return self
+        if self.options.bind:
+            raise TypeError(f"{self.name} has bind=True and cannot be a method: its first argument is the task")
         return Task(self.fn, self._binder, self.options, (instance,), self)
 
     def __repr__(self) -> str:

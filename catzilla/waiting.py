@@ -12,7 +12,7 @@ import sys
 import threading
 from queue import Empty, SimpleQueue
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from . import blocking, lifecycle
 from .errors import TaskInterrupted, WaitLimit
@@ -88,18 +88,30 @@ class Waiting:
 
     def wait_inside(self, handle: Handle, timeout_ns: int) -> bool:
         end_ns = None if timeout_ns < 0 else monotonic_ns() + timeout_ns
+        path = [handle]  # what has to end first comes last: a chain may be longer than the stack is deep
+        while handle.state() < COMPLETED:
+            last: Any = path[-1]
+            if last.state() >= COMPLETED:
+                path.pop()
+                continue
+            first = None if last.ext is None else last.ext.follows
+            if first is None or last.state() not in (PENDING, DELAYED, RETRYING):
+                if not last.plan.owner.system.waiting.wait_for_one(last, end_ns):
+                    return False
+            elif first.state() < COMPLETED:  # nobody can run it before the task that it follows has ended
+                path.append(first)
+            else:
+                last.wait_ns(_HANDOVER_NS)  # the settling thread is about to queue it
+                if end_ns is not None and monotonic_ns() >= end_ns:
+                    return handle.wait_ns(0)
+        return handle.wait_ns(0)
+
+    def wait_for_one(self, handle: Handle, end_ns: int | None) -> bool:
+        """One that follows no other, or runs."""
         while handle.state() < COMPLETED:
             state = handle.state()
             if state not in (PENDING, DELAYED, RETRYING):
                 break
-            first = None if handle.ext is None else handle.ext.follows
-            if first is not None:  # nobody can run it before the task that it follows has ended
-                left_ns = -1 if end_ns is None else max(0, end_ns - monotonic_ns())
-                if not first.plan.owner.system.waiting.wait_inside(first, left_ns):
-                    return False
-                if handle.ext.follows is first:
-                    handle.wait_ns(_HANDOVER_NS)  # the settling thread is about to queue it
-                continue
             claim = None if handle.ext is None else handle.ext.claim
             if claim is not None and claim.parked:
                 return self._wait_with_stand_in(handle, end_ns)
