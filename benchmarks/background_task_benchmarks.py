@@ -39,13 +39,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _arguments(argv, [one.name for one in scenarios], [one.name for one in offers])
     start = time.monotonic()
 
+    if arguments.read:
+        documents = [json.loads(path.read_text(encoding="utf-8")) for path in arguments.read]
+        about, results = documents[-1]["about"], report.from_json(documents, scenarios, offers)
+        offers = list({result.offer.name: result.offer for result in results}.values())
+        _describe(about, offers)
+        for _, found in _by_scenario(results):
+            terminal.show(found[0].scenario.title, report.rows(found))
+    else:
+        about, offers, results = _measure(scenarios, offers, arguments, argv or sys.argv[1:])
+    verdicts = targets.judge(results)
+    if arguments.targets:
+        terminal.show("Targets", targets.rows(verdicts))
+    if not arguments.read:
+        about["took"] = f"{time.monotonic() - start:.0f} s"
+    print(f"\nTook {about['took']}.")
+    _write(arguments, about, offers, results, verdicts)
+    return int(any(result.error and result.offer.ours for result in results))
+
+
+def _measure(
+    scenarios: list[Scenario], offers: list[Offer], arguments: Any, argv: Sequence[str]
+) -> tuple[dict[str, str], list[Offer], list[Result]]:
     chosen = [one for one in scenarios if _wanted_scenario(one, arguments)]
     needed = {one.needs for one in chosen}
     offers = [_prepared(one, arguments) for one in offers if one.can & needed and _wanted_offer(one, arguments)]
     about = machine.describe() | {
         "form": f"{'quick' if arguments.quick else 'full'}, {arguments.workers} workers unless said, "
         f"at most {arguments.size:,} tasks in a burst",
-        "command": " ".join(["python", "benchmarks/background_task_benchmarks.py", *(argv or sys.argv[1:])]),
+        "command": " ".join(["python", "benchmarks/background_task_benchmarks.py", *argv]),
     }
     _describe(about, offers)
 
@@ -61,13 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             results += found
             seconds = time.monotonic() - begun
             terminal.show(f"{scenario.title}\n[{scenario.name}, {seconds:.0f} s]", report.rows(found))
-    verdicts = targets.judge(results)
-    if arguments.targets:
-        terminal.show("Targets", targets.rows(verdicts))
-    about["took"] = f"{time.monotonic() - start:.0f} s"
-    print(f"\nTook {about['took']}.")
-    _write(arguments, about, offers, results, verdicts)
-    return int(any(result.error and result.offer.ours for result in results))
+    return about, offers, results
 
 
 def _arguments(argv: Sequence[str] | None, scenarios: list[str], contenders: list[str]) -> Any:
@@ -86,6 +102,9 @@ def _arguments(argv: Sequence[str] | None, scenarios: list[str], contenders: lis
     parser.add_argument("--workers", type=_positive, default=2)
     parser.add_argument("--size", type=_positive, default=1_000_000, metavar="N", help="most tasks in one burst")
     parser.add_argument("--targets", action="store_true", help="a line for each target: met or missed")
+    parser.add_argument(
+        "--read", nargs="+", type=Path, metavar="FILE", help="show these saved runs (--json) instead of measuring"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single figure there")
     parser.add_argument(
         "--markdown", nargs="?", const="-", metavar="FILE", help="write the tables there (-: print them) as Markdown"
@@ -147,8 +166,7 @@ def _describe(about: dict[str, str], offers: list[Offer]) -> None:
 def _write(
     arguments: Any, about: dict[str, str], offers: list[Offer], results: list[Result], verdicts: list[targets.Verdict]
 ) -> None:
-    scenarios = list({result.scenario.name: result.scenario for result in results}.values())
-    tables = [(one, [result for result in results if result.scenario is one]) for one in scenarios]
+    tables = _by_scenario(results)
     if arguments.json:
         document = {
             "about": about,
@@ -168,6 +186,11 @@ def _write(
     elif arguments.markdown:
         with open(arguments.markdown, "w", encoding="utf-8") as file, redirect_stdout(file):
             _markdown(arguments, about, offers, tables, verdicts)
+
+
+def _by_scenario(results: list[Result]) -> list[tuple[Scenario, list[Result]]]:
+    scenarios = list({result.scenario.name: result.scenario for result in results}.values())
+    return [(one, [result for result in results if result.scenario is one]) for one in scenarios]
 
 
 def _markdown(

@@ -91,8 +91,9 @@ class Backend(Contender):
             self.system.add_tasks(task, rows).wait()
             return perf_counter() - start
         buffers = tuple(array("q", [value]) * n for value in args)
+        out = array("q", bytes(8 * n))
         start = perf_counter()
-        self.system.add_tasks(task, buffers=buffers).wait()
+        self.system.add_tasks(task, buffers=buffers, out=out).wait()
         return perf_counter() - start
 
     def native_share(self) -> float:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import median
 from typing import Any
 
-from harness.contender import Offer
+from harness.contender import Contender, Offer
 from harness.duel import Result
-from harness.scenario import Metric
+from harness.scenario import Metric, Scenario
 
 Table = list[list[str]]
 ABSENT = "-"
@@ -83,6 +83,22 @@ def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
         }
         for result in results
     ]
+
+
+def from_json(
+    documents: Sequence[dict[str, Any]], scenarios: Sequence[Scenario], offers: Sequence[Offer]
+) -> list[Result]:
+    """The results of saved runs; what a later one has again is taken from it. KeyError: an unknown scenario."""
+    by_name, known = {one.name: one for one in scenarios}, {one.name: one for one in offers}
+    results: dict[tuple[str, str], Result] = {}
+    for document in documents:
+        for saved in document["results"]:
+            name = saved["contender"]
+            offer = known.get(name) or Offer(name, Contender, frozenset())
+            offer = replace(offer, version=saved["version"], settings=saved["settings"], absent="")
+            rounds = dict(enumerate(saved["rounds"]))
+            results[saved["scenario"], name] = Result(by_name[saved["scenario"]], offer, rounds, saved["error"])
+    return sorted(results.values(), key=lambda result: result.scenario.rank)
 
 
 def values(metric: Metric, results: Sequence[Result]) -> dict[str, list[float]]:

@@ -36,6 +36,10 @@ def test_one_scenario_with_everything_that_can_be_written(tmp_path: Path) -> Non
     assert "| catzilla python |" in (tmp_path / "run.md").read_text()
     ElementTree.parse(tmp_path / "noop.svg")
 
+    again = run("--read", str(tmp_path / "run.json"), "--markdown", str(tmp_path / "again.md"), "--targets")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert (tmp_path / "again.md").read_text() == (tmp_path / "run.md").read_text()
+
 
 def test_a_size_below_one_is_refused() -> None:
     ended = run("--size", "0")
