@@ -152,6 +152,9 @@ def _missing(name: str, package: str, error: ModuleNotFoundError) -> Attempt:
         return Attempt(name, BROKEN, cause="the install is incomplete", remedy=_REINSTALL, error=error)
     if error.name == package:
         return Attempt(name, NOT_BUILT, cause="it is not part of this install", error=error)
+    for folder in _folders(package):
+        if why := _left_out(folder):
+            return Attempt(name, NOT_BUILT, cause=f"the build left it out: {why}", remedy=_BUILD, error=error)
     return Attempt(name, NOT_BUILT, cause="this install has no native module for it", remedy=_BUILD, error=error)
 
 
@@ -162,6 +165,15 @@ def _folders(package: str) -> list[str]:
     spec = importlib.util.find_spec(package)
     places = (spec.submodule_search_locations if spec is not None else None) or ()
     return [folder for folder in places if os.path.isdir(folder)]
+
+
+def _left_out(folder: str) -> str | None:
+    """What the build noted instead of a native module (CMakeLists.txt: catzilla_unavailable)."""
+    try:
+        with open(os.path.join(folder, "left_out.txt"), encoding="utf-8") as note:
+            return note.read().strip()
+    except OSError:
+        return None
 
 
 def _is_native(file: str) -> bool:

@@ -97,6 +97,15 @@ class TestNamed:
     def test_the_reference_is_always_there(self) -> None:
         assert registry.load("python").name == "python"
 
+    def test_why_the_build_left_it_out_is_said(self, built_ins: BuiltIns) -> None:
+        # Given a built-in backend that the build left out, with a note
+        built_ins.not_built("fast")
+        Path(catzilla.backends.__path__[-1], "fast", "left_out.txt").write_text("no C++20\n", encoding="utf-8")
+        built_ins.order("fast")
+        # When it is named, then the note is the cause
+        with pytest.raises(BackendUnavailable, match=r"not built: the build left it out: no C\+\+20"):
+            registry.load("fast")
+
     def test_one_that_was_not_built_is_refused(self, built_ins: BuiltIns) -> None:
         # Given a built-in backend without its native module, and a good one
         built_ins.not_built("fast")

@@ -57,3 +57,32 @@ def test_python_and_cxx_are_not_asked_for(cmake: str, root: Path, tmp_path: Path
     # When it is configured where neither can be found
     done = _configure(cmake, tree, "-DCMAKE_CXX_COMPILER=/no/such", "-DCMAKE_DISABLE_FIND_PACKAGE_Python=ON")
     assert done.returncode == 0, done.stdout
+
+
+def test_without_cxx_the_backend_in_c_is_still_built(cmake: str, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a machine without a C++ compiler
+    monkeypatch.setenv("CXX", "/no/such/compiler")
+    # When everything is configured
+    done = _configure(cmake, tree)
+    # Then the C++ backend is left out, with a warning that says why, and the C backend is not
+    assert done.returncode == 0, done.stdout
+    assert "backend cpp: left out, no C++ compiler was found" in " ".join(done.stdout.split())
+    subprocess.run(["make", "test_background_tasks"], cwd=tree / "build", check=True, capture_output=True)
+
+
+def test_a_compiler_without_cxx20_is_not_used(
+    cmake: str, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a compiler that knows C++17 and no more
+    real = shutil.which("c++")
+    if real is None:
+        pytest.skip("needs a C++ compiler")
+    old = tmp_path / "old-c++"
+    old.write_text(f'#!/bin/sh\nfor word; do case $word in *c++2*|*c++20*) exit 1;; esac; done\nexec {real} "$@"\n')
+    old.chmod(0o755)
+    monkeypatch.setenv("CXX", str(old))
+    # When everything is configured, then the C++ backend is left out and the rest is not
+    done = _configure(cmake, tree)
+    assert done.returncode == 0, done.stdout
+    assert "backend cpp: left out" in " ".join(done.stdout.split())
+    assert "no C++20" in " ".join(done.stdout.split())

@@ -7,14 +7,34 @@ namespace catzilla
 
 Pool::~Pool()
 {
-    for (Slab *slab : {current_, spare_})
-        if (slab != nullptr)
-            arena_.unblock(slab, slab_bytes);
-    while (roomy_ != nullptr) {
-        Slab *slab = roomy_;
-        roomy_ = slab->next;
+    if (current_ != nullptr)
+        current_->next = nullptr;
+    for (Slab *chain : {current_, spare_, roomy_})
+        give_back(chain);
+}
+
+void Pool::give_back(Slab *chain)
+{
+    while (chain != nullptr) {
+        Slab *slab = chain;
+        chain = slab->next;
         arena_.unblock(slab, slab_bytes);
     }
+}
+
+std::int64_t Pool::trim(std::int64_t now_ns)
+{
+    if (wanted_) {
+        wanted_ = false;
+        idle_ns_ = now_ns;
+    }
+    if (spare_ == nullptr)
+        return never;
+    if (now_ns - idle_ns_ < spare_ns)
+        return idle_ns_ + spare_ns;
+    give_back(spare_);
+    spare_ = nullptr;
+    return never;
 }
 
 Pool::Slab *Pool::make()
@@ -32,13 +52,15 @@ Pool::Slab *Pool::make()
 Pool::Slab *Pool::refill()
 {
     most = std::max(most, live_);
+    wanted_ = true;
     Slab *slab;
     if (roomy_ != nullptr) {
         slab = roomy_;
         unlist(slab);
     } else if (spare_ != nullptr) {
         slab = spare_;
-        spare_ = nullptr;
+        spare_ = slab->next;
+        slab->next = nullptr;
     } else {
         slab = make();
     }
@@ -53,10 +75,8 @@ void Pool::has_room(Slab *slab)
     }
     if (slab->listed)
         unlist(slab);
-    if (spare_ == nullptr)
-        spare_ = slab;
-    else
-        arena_.unblock(slab, slab_bytes);
+    slab->next = spare_;
+    spare_ = slab;
 }
 
 void Pool::list(Slab *slab)

@@ -77,10 +77,13 @@ void test_pool()
             }
         }
         CHECK(pool.live() == static_cast<std::int64_t>(taken.size()));
-        // What is empty goes back, but for the slab in use and one more
+        // What is empty goes back when nobody has wanted it for a while, but for the slab in use
+        const std::int64_t held = arena.held_bytes();
         for (void *cell : taken)
             Pool::put(cell);
-        CHECK(pool.live() == 0);
+        CHECK(pool.live() == 0 && arena.held_bytes() == held);
+        CHECK(pool.trim(1'000) == 1'000 + Pool::spare_ns && arena.held_bytes() == held);
+        CHECK(pool.trim(1'000 + Pool::spare_ns) == Pool::never);
         CHECK(arena.held_bytes() <= static_cast<std::int64_t>(2 * Pool::slab_bytes));
         Arena::fail_after(0);
         std::vector<void *> got;

@@ -213,8 +213,12 @@ public:
                     call(*seat);
     }
 
-    // The child of a fork: whoever was listening is not there any more.
-    void forget_listener() { listening_.store(false); }
+    // The child of a fork: whoever was listening, or awake, is not there any more.
+    void forget_threads()
+    {
+        listening_.store(false);
+        awake.store(0);
+    }
 
     std::pmr::vector<std::shared_ptr<Sits>> seats; // not the lost ones: their threads have them
     Queue<Sync> &queue;
