@@ -78,6 +78,9 @@ def begin(following: Any, args: tuple[Any, ...]) -> None:
     if spec.options.expires_ms is not None:
         ext.expires_ns = spec.system.now_ns() + int(spec.options.expires_ms * 1e6)
     ext.follows = None
+    if spec.limit is not None and not spec.system.in_place:
+        spec.system.limits.follow(following, args, due_ns)
+        return
     ext.promise = False
     spec.system.engine.queue.requeue(following, args, due_ns)
 

@@ -245,7 +245,8 @@ class Mappings:
         compiling = self._system.compiling
         mapping = Mapping(compiling, spec, formats, out)
         spec.native = mapping
-        runner = run_sync if options.timeout_ms is not None or options.max_retries else run_native
+        special = options.timeout_ms is not None or options.max_retries or spec.counts_starts
+        runner = run_sync if special else run_native
         plan = Plan(spec, runner)
         if kept:
             if len(self._plans) >= MOST_MAPPINGS:

@@ -77,8 +77,7 @@ def retry_due_ns(handle: Handle, spec: Spec, error: BaseException) -> int | None
         wait_ns = backoff_ns(options, ext.retries)
     if ext.record is not None and spec.system.observation is not None:
         spec.system.observation.retried(handle, error, wait_ns)
-    due_ns: int = spec.system.now_ns() + wait_ns
-    return due_ns
+    return spec.system.due_after(wait_ns)
 
 
 def _expired(handle: Handle, spec: Spec) -> bool:

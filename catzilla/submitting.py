@@ -141,7 +141,7 @@ class Submitting:
         observation = self._system.observation
         if observation is not None:
             ext = observation.submitting(plan, ext)
-        if limit is None:
+        if limit is None or self._system.in_place:
             handle = self._accept(plan, args, ext, force, None)
             if observation is not None and not isinstance(handle, Full):
                 observation.accepted(handle)
@@ -174,7 +174,7 @@ class Submitting:
                 return Full.MEMORY
             self._hold_charge(plan, ext, size)
         delay_ms = plan.owner.options.delay_ms
-        due_ns = self._system.now_ns() + int(delay_ms * 1e6) if delay_ms else 0
+        due_ns = self._system.due_after(int(delay_ms * 1e6)) if delay_ms else 0
         if due_ns or claim is not None:
             ext = ext or Ext(None, None)
             ext.created_ns = monotonic_ns()
@@ -205,7 +205,8 @@ class Submitting:
         """As ``accept``: every row, or none."""
         engine = self._system.engine
         options = plan.owner.options
-        if options.delay_ms or options.expires_ms is not None or plan.owner.limit is not None:
+        limited = plan.owner.limit is not None and not self._system.in_place
+        if options.delay_ms or options.expires_ms is not None or limited:
             return self._accept_each(plan, rows, exts)
         observation = self._system.observation
         if observation is not None:

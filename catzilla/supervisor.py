@@ -35,7 +35,7 @@ class Supervisor:
         self.quiet = False  # at exit: it is known that no thread can be started
         self.ended = _thread.allocate_lock()
         self.next_due_ns: int | None = None  # by the system's clock, as of the last look
-        self.next_task_due_ns: int | None = None  # the same without schedules, which never end
+        self.next_task_due_ns: int | None = None  # when the next task that was accepted becomes ready
         self._visitors: deque[threading.Event] = deque()
 
     def wake(self) -> None:
@@ -138,14 +138,8 @@ class Supervisor:
         system = self._system
         queue_ns = system.engine.queue.advance(now_ns)
         system.deadlines.expire(now_ns)
-        due = [due_ns for due_ns in (queue_ns, system.deadlines.next_ns()) if due_ns is not None]
-        if system.has_limits:
-            due_ns = system.limits.look(now_ns)
-            if due_ns is not None:
-                due.append(due_ns)
-        self.next_task_due_ns = min(due, default=None)
-        if system.scheduler is not None:
-            due_ns = system.scheduler.look()
-            if due_ns is not None:
-                due.append(due_ns)
-        return min(due, default=None)
+        limits_ns = system.limits.look(now_ns) if system.has_limits else None
+        self.next_task_due_ns = min((due_ns for due_ns in (queue_ns, limits_ns) if due_ns is not None), default=None)
+        schedules_ns = None if system.scheduler is None else system.scheduler.look()
+        due = (self.next_task_due_ns, system.deadlines.next_ns(), schedules_ns)
+        return min((due_ns for due_ns in due if due_ns is not None), default=None)

@@ -94,6 +94,7 @@ class TaskSystem:
         self.clock: Clock | None = None  # None: the machine's
         self.now_ns: Callable[[], int] = monotonic_ns
         self.wall_ns: Callable[[], int] = time_ns
+        self.in_place = False  # tasks run where they are submitted (catzilla.testing)
         self.scheduler: Scheduler | None = None  # with the first schedule
         self._schedules_run = False
         self._limits: Limits | None = None  # with the first limited task
@@ -269,6 +270,10 @@ class TaskSystem:
         if self.scheduler is not None:
             self.scheduler.restart()
         self.wake()
+
+    def due_after(self, wait_ns: int) -> int:
+        """The due time of what is to wait so long from now, for the queue."""
+        return 1 if self.in_place else self.now_ns() + wait_ns  # 1: long over
 
     def take_schedule(self, task: Task[Any, Any], options: ScheduleOptions) -> None:
         """``@system.task(every=...)``: it runs from now on."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catzilla.errors import TaskDropped, TaskLostInFork
 from catzilla.ext import Ext
-from catzilla.interface import CANCELLED, COMPLETED, LANES, RUNNING, Handle
+from catzilla.interface import CANCELLED, COMPLETED, FAILED, LANES, RUNNING, Handle
 from catzilla.plan import Plan
 from catzilla.priority import TaskPriority
 
@@ -62,10 +62,7 @@ class Limits:
         system = self._system
         queue = system.engine.queue
         room = force or queue.sizes()[plan.lane] + self.parked_in[plan.lane] < system.config.queue_size
-        bucket = None if claim.key is None else self._buckets.get(claim.key)
-        if bucket is None and claim.key is not None:
-            bucket = self._buckets[claim.key] = Bucket()
-        claim.bucket = bucket
+        bucket = self._bucket_of(claim)
         handle: Any
         if bucket is None or (not due_ns and not bucket.parked and self._may_go(claim)):
             handle = queue.put(plan, args, ext, due_ns, force) if room else None
@@ -79,23 +76,59 @@ class Limits:
         else:
             ext.promise = True
             handle = claim.handle = queue.promise(plan, ext)
-            claim.args = args
-            claim.parked = True
-            claim.delayed_until_ns = due_ns
-            self.parked_in[plan.lane] += 1
-            self._parked[claim] = None
-            if due_ns:
-                heappush(self._delayed, (due_ns, self._order(), claim))
-                system.supervisor.wake_before(due_ns)
-            else:
-                bucket.park(claim)
-                self._wake_for(bucket)
+            self._park(claim, bucket, args, due_ns)
         ext.claim = claim
         if claim.unique is not None:
             self._unique[claim.unique] = claim
+        self._join_group(claim)
+        return handle  # type: ignore[no-any-return]
+
+    def follow(self, handle: Any, args: tuple[Any, ...], due_ns: int) -> None:
+        """A continuation is to begin: queue it, or park it. ``unique`` is for what is submitted."""
+        ext: Ext = handle.ext
+        limit: Limit = handle.plan.owner.limit
+        try:
+            claim = Claim(limit, limit.bucket_key(args, ext.kwargs or {}) if limit.parks else None, None)
+        except Exception as error:  # of the user's key function: there is no submitter to tell
+            handle.settle(FAILED, error)
+            return
+        with waits.lock:
+            claim.handle = handle
+            ext.claim = claim
+            bucket = self._bucket_of(claim)
+            if bucket is not None and (due_ns or bucket.parked or not self._may_go(claim)):
+                self._park(claim, bucket, args, due_ns)
+            else:
+                if bucket is not None:
+                    bucket.take(claim)
+                ext.promise = False
+                self._system.engine.queue.requeue(handle, args, due_ns)
+            self._join_group(claim)
+        self.watch(claim)
+
+    def _bucket_of(self, claim: Claim) -> Bucket | None:
+        if claim.key is not None:
+            claim.bucket = self._buckets.get(claim.key)
+            if claim.bucket is None:
+                claim.bucket = self._buckets[claim.key] = Bucket()
+        return claim.bucket
+
+    def _park(self, claim: Claim, bucket: Bucket, args: tuple[Any, ...], due_ns: int) -> None:
+        claim.args = args
+        claim.parked = True
+        claim.delayed_until_ns = due_ns
+        self.parked_in[claim.handle.plan.lane] += 1
+        self._parked[claim] = None
+        if due_ns:
+            heappush(self._delayed, (due_ns, self._order(), claim))
+            self._system.supervisor.wake_before(due_ns)
+        else:
+            bucket.park(claim)
+            self._wake_for(bucket)
+
+    def _join_group(self, claim: Claim) -> None:
         if claim.limit.cancel_group is not None:
             self._groups.setdefault(claim.limit.cancel_group, {})[claim] = None
-        return handle  # type: ignore[no-any-return]
 
     def watch(self, claim: Claim) -> None:
         """After ``put``: hear of its end."""
@@ -105,7 +138,7 @@ class Limits:
 
     def started(self, handle: Any) -> None:
         """On its worker, before the call."""
-        claim: Claim | None = handle.ext.claim
+        claim: Claim | None = None if handle.ext is None else handle.ext.claim
         if claim is None or claim.bucket is None or claim.limit.rate is None:
             return
         with waits.lock:

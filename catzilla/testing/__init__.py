@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .clock import FrozenClock as FrozenClock
+    from .draining import drain as drain
+    from .inline import inline as inline
+    from .inline import system_of as system_of
 
-__all__ = ["FrozenClock"]
+__all__ = ["FrozenClock", "drain", "inline", "system_of"]
 
-_LAZY = {"FrozenClock": ".clock"}  # imported when first asked for: pytest loads the plugin everywhere
+_LAZY = {"FrozenClock": ".clock", "drain": ".draining", "inline": ".inline", "system_of": ".inline"}
+# Imported when first asked for: pytest loads the plugin everywhere.
 
 
 def __getattr__(name: str) -> Any:

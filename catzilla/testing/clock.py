@@ -77,6 +77,20 @@ class FrozenClock:
         self._set(self._now_ns + _ns_of(seconds))
         self._look(settle=True)
 
+    def run_all(self) -> None:
+        """Move it to whatever is due next, until every task has ended, those with a deadline too.
+
+        Schedules, which never end, only run at times that this passes. TimeoutError: a task does not end.
+        """
+        self._check_installed()
+        while True:
+            self._look(settle=True, deadlines=True)
+            due_ns = self._system.supervisor.next_task_due_ns
+            if due_ns is None:
+                return
+            if due_ns > self._now_ns:
+                self._set(due_ns)
+
     def _check_installed(self) -> None:
         if self._system.clock is not self:
             raise RuntimeError("the clock is not installed: use it in `with FrozenClock(system) as clock:`")
@@ -100,22 +114,22 @@ class FrozenClock:
         self._wall_ns += now_ns - self._now_ns
         self._now_ns = now_ns
 
-    def _look(self, settle: bool) -> None:
+    def _look(self, settle: bool, deadlines: bool = False) -> None:
         if not self._system.supervisor.look_now(PATIENCE_S):
             raise TimeoutError(f"the task system did not look at its clock within {PATIENCE_S:g} s")
         if settle:
-            settle_tasks(self._system)
+            settle_tasks(self._system, deadlines)
             self._system.supervisor.look_now(PATIENCE_S)  # a retry is due at some time now
 
 
-def settle_tasks(system: TaskSystem, patience_s: float | None = None) -> None:
-    """Wait until nothing is ready and nothing runs but tasks with a deadline (and the caller's own).
+def settle_tasks(system: TaskSystem, deadlines: bool = False) -> None:
+    """Wait until nothing is ready and nothing runs but (without ``deadlines``) tasks with a deadline, and the
+    caller's own.
 
     A task that a worker has just taken shows nowhere for a moment, but is counted as unfinished; so is
     a continuation that waits for its turn. What nobody can account for is given HIDDEN_S to show up.
     """
-    patience_s = SETTLE_S if patience_s is None else patience_s
-    end = monotonic() + patience_s
+    end = monotonic() + SETTLE_S
     hidden_since, hidden_before = monotonic(), 0
     while True:
         now_ns = system.now_ns()
@@ -124,7 +138,7 @@ def settle_tasks(system: TaskSystem, patience_s: float | None = None) -> None:
         waiting = system.pending()
         running = [handle for handle in system.running() if handle is not me]
         active = [handle for handle in waiting if _is_ready(system, handle, now_ns)]
-        active += [handle for handle in running if handle.plan.owner.timeout_ns is None]
+        active += [handle for handle in running if deadlines or handle.plan.owner.timeout_ns is None]
         hidden = unfinished - len({*waiting, *running}) - (0 if me is None else 1)
         if active or hidden != hidden_before:
             hidden_since, hidden_before = monotonic(), hidden
@@ -133,7 +147,7 @@ def settle_tasks(system: TaskSystem, patience_s: float | None = None) -> None:
         if active and monotonic() > end:
             names = ", ".join(sorted({str(handle.plan.owner.name) for handle in active}))
             raise TimeoutError(
-                f"tasks that do not wait for the clock did not end within {patience_s:g} s: {names}; "
+                f"tasks that do not wait for the clock did not end within {SETTLE_S:g} s: {names}; "
                 "if one of them waits for the test, use settle=False"
             )
         threading.Event().wait(_LOOK_S)

@@ -155,6 +155,25 @@ def test_a_failure_and_a_deadline_free_the_place(open_system: OpenSystem) -> Non
     stop.set()
 
 
+def test_what_follows_another_task_is_limited_too(open_system: OpenSystem) -> None:
+    system = open_system(workers=8)
+    gauge = Gauge()
+    limited = system.task(max_concurrency=2)(gauge.__call__)
+    results = [system.add_task(int, str(n)).then(limited) for n in range(8)]
+    eventually(lambda: gauge.now == 2, "two run")
+    eventually(lambda: system.stats().parked == 6, "the others are parked")
+    assert results[-1].cancel() or results[0].cancel()
+    gauge.go_on.release(8)
+    for result in results:
+        result.exception(PATIENCE_S)
+    assert gauge.most == 2
+
+
+def test_a_key_function_that_fails_after_another_task_fails_its_task(system: TaskSystem) -> None:
+    limited = system.task(max_concurrency=1, limit_key=lambda value: 1 / value)(int)
+    assert isinstance(system.add_task(int).then(limited).exception(PATIENCE_S), ZeroDivisionError)
+
+
 def test_retries_keep_the_place(open_system: OpenSystem) -> None:
     system = open_system(workers=4)
     order: list[tuple[str, int]] = []

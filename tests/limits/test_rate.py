@@ -144,6 +144,18 @@ def test_coroutines_too(system: TaskSystem, clock: FrozenClock) -> None:
     assert second.wait(PATIENCE_S) == 42
 
 
+def test_parts_of_buffers_too(system: TaskSystem, clock: FrozenClock) -> None:
+    from array import array
+
+    def twice(x: float) -> float:
+        return x * 2
+
+    values = array("d", range(2_000))
+    result = system.add_tasks(twice, buffers=(values,), rate_limit="1/s")
+    clock.advance(60)
+    assert list(result.wait(PATIENCE_S)) == [2.0 * x for x in range(2_000)]
+
+
 def test_limits_that_nobody_uses_are_forgotten(system: TaskSystem, clock: FrozenClock) -> None:
     for n in range(3_000):
         system.add_task(str, n, rate_limit="1/s", limit_key=lambda n: n).wait(PATIENCE_S)
