@@ -152,7 +152,9 @@ class TestScenarios:
 
 
 @pytest.mark.parametrize(
-    "one", [one for one in all_offers() if not (one.ours or one.slow or one.version)], ids=lambda one: one.name
+    "one",
+    [one for one in all_offers() if not (one.ours or one.slow or one.version or one.absent)],
+    ids=lambda one: one.name,
 )
 def test_each_rival_of_the_standard_library_runs_tasks(one: Offer) -> None:
     with one.open(2) as contender:
