@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from array import array
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 DEOPT: Final = Sentinel("DEOPT")  # the interpreter runs the function
 STOPPED: Final = Sentinel("STOPPED")  # a cancel or a deadline ended the kernel's loop
+CHANGED: Final = -2  # instead of a reason: a guard does not hold
 MOST_DEOPTS: Final = 16  # in a row; then the task stays in Python
 MOST_MISMATCHES: Final = 4  # in a row; then the kernel is built again, for what is passed
 MOST_BUILDS: Final = 3  # of one task
@@ -60,6 +62,11 @@ class Compiling:
         """Whether the backend calls kernels by itself."""
         return "kernels" in self._system.backend_features
 
+    @property
+    def short_calls(self) -> bool:
+        """Whether it calls short kernels by itself: numbers in and out, no loop."""
+        return "short-kernels" in self._system.backend_features
+
     def compiled(self) -> int:
         return sum(1 for native in list(self._natives) if native.kernel is not None)
 
@@ -90,7 +97,9 @@ class Native:
         self.state = "waiting"  # waiting, watching (for a call that shows the types), building, ready, refused, pinned
         self.reason: str | None = None
         self.pays = bool(spec.options.compile_to_c) or compiling.native_calls  # also without a loop
-        self.runs = 0
+        self._calls = array("q", [0])  # by the backend itself; it has the address
+        self._calls_seen = 0  # when the last of these went back to Python
+        self._runs = 0
         self.deopts = 0
         self.last_deopt: str | None = None
         self._in_a_row = 0
@@ -111,9 +120,29 @@ class Native:
         self._in_a_row = self._mismatches = 0
         self.kernel = kernel
         self.state = "ready"
-        if self.spec.system.compiling.native_calls:
-            plan: Any = self.spec.plan
+        plan: Any = self.spec.plan
+        if self.compiling.native_calls:
             plan.kernel = kernel
+        elif self.compiling.short_calls and plan.runner is run_native:
+            kernel.runs_address = self._calls.buffer_info()[0]
+            kernel.left = self._left
+            plan.kernel = kernel if kernel.short else None
+            self._publish()
+
+    def _publish(self) -> None:
+        """The plan has changed: a backend that remembers what it read looks again."""
+        if self.compiling.short_calls:
+            queue: Any = self.spec.system.engine.queue
+            queue.published()
+
+    @property
+    def runs(self) -> int:
+        """Calls that ran as C."""
+        return self._runs + self._calls[0]
+
+    @runs.setter
+    def runs(self, value: int) -> None:
+        self._runs = value - self._calls[0]
 
     def watch(self) -> None:
         self.state = "watching"
@@ -125,6 +154,7 @@ class Native:
         plan: Any = self.spec.plan
         if plan is not None and plan.runner is run_native:
             plan.runner = None
+            self._publish()
         if self.spec.options.compile_to_c:
             logger.warning("task %s runs as Python: %s", self.spec.name, reason)
 
@@ -170,6 +200,23 @@ class Native:
         if types is not None and self.state == "watching":
             self.request(types)
 
+    def _left(self, args: tuple[Any, ...], why: int) -> None:
+        """A backend's own call of the kernel goes back to Python: at a reason of the kernel's, or before it began."""
+        kernel = self.kernel
+        values = bind(self.spec.fn, args, {})
+        if kernel is None or values is None:
+            return
+        if self._calls[0] != self._calls_seen:
+            self._calls_seen = self._calls[0]
+            self._in_a_row = self._mismatches = 0
+        if why >= 0:
+            line, reason = kernel.unit.reasons[why]
+            self._deopt(f"line {line}: {reason}", values)
+        elif why == CHANGED:
+            self._deopt("a global name that it uses has changed", values)
+        else:
+            self._deopt(f"called with {kernel.misfit(values)}", values)
+
     def _deopt(self, why: str, values: tuple[Any, ...]) -> None:
         self.deopts += 1
         self.last_deopt = why
@@ -191,6 +238,7 @@ class Native:
             plan.kernel = None
             if plan.runner is run_native:
                 plan.runner = None
+            self._publish()
 
     def _stopped(self, handle: Any) -> Any:
         ext: Any = handle.ext

@@ -57,14 +57,28 @@ class Kernel(Protocol):
     """A compiled task function: what a backend calls without the GIL (compiler/runtime/catzilla_kernel.h)."""
 
     address: int
-    type_code: bytes
+    type_code: bytes  # "id>d": an int and a float give a float
+
+    # Of a short kernel, which a backend with the feature "short-kernels" calls with the GIL held. It looks
+    # at the guards first; where one does not hold, an argument has another type (-1, -3: an int beyond 64
+    # bits) or the kernel leaves (why >= 0), it calls ``left(args, why)`` and then the function.
+    code: Any  # of the function
+    guard_rows: tuple[tuple[Any, ...], ...] | None  # (namespace, name, value, its code, its defaults, absent)
+    runs_address: int  # of a signed 64-bit count of the calls that went well
+    depth: int
+    stack_bytes: int
+    left: Callable[[tuple[Any, ...], int], None]
 
     def holds(self) -> bool:
         """Asked under the GIL before each call: every global name is still what the kernel was compiled for."""
 
 
 class Plan(Protocol):
-    """How one task with one set of options runs. Immutable but for ``kernel`` and ``timed``."""
+    """How one task with one set of options runs. Immutable but for ``kernel``, ``runner`` and ``timed``.
+
+    A backend with "short-kernels" has ``Queue.published()``, which is called when kernel or runner changed.
+    Its short kernel comes before the runner, but not where a call has keywords.
+    """
 
     fn: Callable[..., object]
     lane: int  # 0..3

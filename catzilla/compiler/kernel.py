@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from types import FunctionType
 from typing import Any, Final
 
 from catzilla.compiling import DEOPT, STOPPED
@@ -13,19 +14,21 @@ from .convert import Mismatch, Reader, Writer
 from .load import Library, memory
 from .load import types as ffi_types
 from .mapper import MapRun
+from .names import MISSING, Guard
 from .toolchain import BuildFailed, Toolchain, reason_for_none, toolchains
-from .types import Type
+from .types import NONE, Type, is_number
 from .unit import Unit
 
 LIMIT_BYTES: Final = 1 << 30  # of memory in one run; what needs more runs in Python
 DEPTH_MARGIN: Final = 300  # frames that the interpreter and the worker may have below the task
+MOST_SHORT: Final = 16  # arguments of a short kernel
 MOST_DEPTH: Final = 4_000  # of nested calls, for the C stack
 
 
 class Kernel:
     """``interface.Kernel``, and how it is called without a backend that does it natively."""
 
-    def __init__(self, unit: Unit, library: Library, toolchain: Toolchain) -> None:
+    def __init__(self, unit: Unit, library: Library, toolchain: Toolchain, short: bool = False) -> None:
         self.unit = unit
         self.params: tuple[Type, ...] = unit.entry.params
         self.address = library.address
@@ -35,6 +38,14 @@ class Kernel:
         self.library = library
         self._tags = unit.result_types()
         self._recursive = unit.recursive
+        # What a backend reads that calls short kernels by itself (interface.Kernel).
+        self.guard_rows = guard_rows(self.guards) if short else None
+        self.short = self.guard_rows is not None
+        self.code = unit.entry.source.code
+        self.depth = MOST_DEPTH
+        self.stack_bytes = stack_bytes()
+        self.runs_address = 0
+        self.left: Any = None
 
     def holds(self) -> bool:
         """Whether every global name still is what it was when the function was compiled."""
@@ -57,6 +68,14 @@ class Kernel:
         for index, type_ in enumerate(self.params):
             writer.put(slots[index], type_, values[index])
         return slots, writer
+
+    def misfit(self, values: tuple[Any, ...]) -> str:
+        """Why it cannot be called with these."""
+        try:
+            self.arguments(values)
+        except Mismatch as mismatch:
+            return str(mismatch)
+        return "what was not expected"
 
     def start_map(self, views: list[memoryview], out: memoryview) -> MapRun:
         """A pass over columns, of a kernel that was built for them."""
@@ -91,6 +110,23 @@ class Kernel:
         return value, None
 
 
+def guard_rows(guards: tuple[Any, ...]) -> tuple[tuple[Any, ...], ...] | None:
+    """(namespace, name, value, code, defaults, absent) of each; None: one of them is more than C looks at."""
+    rows = []
+    for guard in guards:
+        plain = type(guard) is Guard and type(guard.namespace) is dict
+        if not plain or (guard.code is not None and type(guard.value) is not FunctionType):
+            return None
+        rows.append((*guard, guard.value is MISSING))
+    return tuple(rows)
+
+
+def is_short(unit: Unit, text: str) -> bool:
+    """Numbers in, a number out, and over in nanoseconds: no loop, and no memory, which may be much."""
+    plain = all(map(is_number, unit.entry.params)) and (is_number(unit.entry.result) or unit.entry.result is NONE)
+    return plain and len(unit.entry.params) <= MOST_SHORT and not unit.loops and "cz_alloc(" not in text
+
+
 def stack_bytes() -> int:
     """How much of a thread's C stack nested calls may use: a part of what the thread surely has."""
     return threading.stack_size() // 4 or 256 * 1024
@@ -119,7 +155,8 @@ def load(unit: Unit, toolchain: Toolchain | None = None) -> Kernel:
     failures = []
     for candidate in [toolchain] if toolchain is not None else toolchains():
         try:
-            return Kernel(unit, Library(cache.build(text, candidate), maps=unit.columns is not None), candidate)
+            library = Library(cache.build(text, candidate), maps=unit.columns is not None)
+            return Kernel(unit, library, candidate, is_short(unit, text))
         except BuildFailed as error:
             failures.append(f"{candidate.name}: {error}")
         except OSError as error:

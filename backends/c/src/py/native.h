@@ -25,10 +25,14 @@
 #define PROMISED (-2000000) /* the "slot" of a promise */
 #define PLANS 64            /* of each engine, remembered */
 
+typedef struct KernelCall KernelCall; /* kernel.c */
+
 /* interface.Plan, read once: its attributes cost more than a submit. */
 typedef struct {
     PyObject_HEAD PyObject *plan, *fn;
     PyObject *runner;       /* NULL: plain */
+    KernelCall *kernel;     /* NULL: none that is called here */
+    uint64_t seen;          /* of Engine.published, when runner and kernel were read */
     Py_ssize_t least, most; /* arguments; nothing fits when the arity is not known */
     unsigned lane;
     bool timed;
@@ -56,6 +60,7 @@ typedef struct Engine {
     cz_tally_t *outside;
     PlanView *plans[PLANS];
     cz_seat_t *visitors; /* by next */
+    uint64_t published;  /* how often policy said that a plan has changed */
     bool closed;
     bool profiling, full; /* sampled, or each task timed */
 } Engine;
@@ -80,7 +85,7 @@ typedef struct {
     PyObject *again, *detached, *condemned, *interrupted; /* catzilla.interface and .errors */
     PyObject *safepoint, *empty;
     PyObject *s_context, *s_kwargs, *s_on_settled, *s_failed, *s_wait, *s_due_ns, *s_timed, *s_tb_next;
-    PyObject *s_fn, *s_lane, *s_arity, *s_runner;
+    PyObject *s_fn, *s_lane, *s_arity, *s_runner, *s_kernel;
 } Natives;
 
 extern Natives cz; /* one interpreter: Catzilla refuses to run in another */
@@ -101,6 +106,19 @@ static inline unsigned lane_of(Handle *handle)
 /* -- plan.c */
 extern PyType_Spec plan_spec;
 PlanView *plan_view(Engine *engine, PyObject *plan, bool keep); /* new reference */
+void plan_reread(Engine *engine, PlanView *view);
+static inline void plan_refresh(Engine *engine, PlanView *view)
+{
+    if (view->seen != engine->published)
+        plan_reread(engine, view);
+}
+
+/* -- kernel.c */
+int kernel_read(PlanView *view, PyObject *kernel); /* replaces the view's; None: it has none any more */
+void kernel_drop(KernelCall *kernel);
+int kernel_visit(KernelCall *kernel, visitproc visit, void *arg);
+/* The function's value, as C or, where that will not do, as Python. */
+PyObject *kernel_call(Engine *engine, PlanView *view, PyObject *const *args, Py_ssize_t count);
 
 /* -- handle.c */
 extern PyType_Spec handle_spec;

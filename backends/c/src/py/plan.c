@@ -15,17 +15,37 @@ static int read_arity(PlanView *view, PyObject *plan)
     return result;
 }
 
+/* How it runs: what policy may change later. */
+static int read_way(PlanView *view)
+{
+    PyObject *runner = PyObject_GetAttr(view->plan, cz.s_runner);
+    if (runner == NULL)
+        return -1;
+    if (runner == Py_None)
+        Py_CLEAR(runner);
+    Py_XSETREF(view->runner, runner);
+    PyObject *kernel = PyObject_GetAttr(view->plan, cz.s_kernel);
+    if (kernel == NULL)
+        return -1;
+    int result = kernel_read(view, kernel);
+    Py_DECREF(kernel);
+    return result;
+}
+
+void plan_reread(Engine *engine, PlanView *view)
+{
+    view->seen = engine->published; /* first: what is read below may be changed again meanwhile */
+    if (read_way(view) < 0)
+        report_fault(engine); /* it runs as before */
+}
+
 static int read_plan(PlanView *view, PyObject *plan)
 {
     view->plan = Py_NewRef(plan);
     if ((view->fn = PyObject_GetAttr(plan, cz.s_fn)) == NULL)
         return -1;
-    PyObject *runner = PyObject_GetAttr(plan, cz.s_runner);
-    if (runner == NULL)
+    if (read_way(view) < 0)
         return -1;
-    if (runner == Py_None)
-        Py_CLEAR(runner);
-    view->runner = runner;
     PyObject *lane = PyObject_GetAttr(plan, cz.s_lane);
     if (lane == NULL)
         return -1;
@@ -57,6 +77,8 @@ PlanView *plan_view(Engine *engine, PyObject *plan, bool keep)
     if (view == NULL)
         return NULL;
     view->plan = view->fn = view->runner = NULL;
+    view->kernel = NULL;
+    view->seen = engine->published;
     if (read_plan(view, plan) < 0) {
         Py_DECREF(view);
         return NULL;
@@ -77,7 +99,7 @@ static int plan_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(view->plan);
     Py_VISIT(view->fn);
     Py_VISIT(view->runner);
-    return 0;
+    return kernel_visit(view->kernel, visit, arg);
 }
 
 /* No tp_clear: a handle that still runs must find its plan. The cycle through a view always has another
@@ -90,6 +112,7 @@ static void plan_dealloc(PyObject *self)
     Py_XDECREF(view->plan);
     Py_XDECREF(view->fn);
     Py_XDECREF(view->runner);
+    kernel_drop(view->kernel);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }

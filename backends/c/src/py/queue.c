@@ -504,7 +504,14 @@ static PyObject *queue_reopen(PyObject *self, PyObject *Py_UNUSED(unused))
     Py_RETURN_NONE;
 }
 
+static PyObject *queue_published(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    engine_self(self)->published++;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef queue_methods[] = {
+    {"published", queue_published, METH_NOARGS, NULL},
     {"submitter", METHOD(queue_submitter), METH_FASTCALL, NULL},
     {"put", (PyCFunction)(void (*)(void))queue_put, METH_FASTCALL | METH_KEYWORDS, NULL},
     {"put_many", queue_put_many, METH_VARARGS, NULL},

@@ -26,18 +26,23 @@ static int read_ext(PyObject *ext, PyObject **context, PyObject **kwargs)
 static PyObject *call(Handle *handle, PyObject *args, PyObject *kwargs)
 {
     PlanView *view = handle->view;
+    if (view->kernel != NULL && kwargs == NULL)
+        return kernel_call(engine_of(handle), view, &PyTuple_GET_ITEM(args, 0), PyTuple_GET_SIZE(args));
     if (view->runner == NULL)
         return PyObject_Call(view->fn, args, kwargs);
     PyObject *keywords = kwargs != NULL ? Py_NewRef(kwargs) : PyDict_New();
     if (keywords == NULL)
         return NULL;
     PyObject *const given[] = {(PyObject *)handle, args, keywords};
-    PyObject *value = PyObject_Vectorcall(view->runner, given, 3, NULL);
+    PyObject *runner = Py_NewRef(view->runner); /* the plan may get another one meanwhile */
+    PyObject *value = PyObject_Vectorcall(runner, given, 3, NULL);
+    Py_DECREF(runner);
     Py_DECREF(keywords);
     return value;
 }
 
-static PyObject *call_in_context(Handle *handle, PyObject *args, bool own_context)
+/* *runner: whether it went through the plan's. */
+static PyObject *call_in_context(Handle *handle, PyObject *args, bool own_context, bool *runner)
 {
     PyObject *context = NULL, *kwargs = NULL, *ext = handle_ext(handle);
     if (ext != NULL && read_ext(ext, &context, &kwargs) < 0)
@@ -46,6 +51,7 @@ static PyObject *call_in_context(Handle *handle, PyObject *args, bool own_contex
         goto failed;
     if (context != NULL && PyContext_Enter(context) < 0)
         goto failed;
+    *runner = handle->view->runner != NULL && (handle->view->kernel == NULL || kwargs != NULL);
     PyObject *value = call(handle, args, kwargs);
     if (context != NULL) {
         PyObject *error = take_exception();
@@ -114,14 +120,14 @@ static int again(Engine *engine, Handle *handle, PyObject *args, PyObject *value
 /* The task is RUNNING and ours. own_context: the thread has none that is empty. */
 int run_task(Engine *engine, cz_seat_t *seat, Handle *handle, bool own_context, int64_t weight)
 {
-    bool runner = handle->view->runner != NULL;
+    bool runner = false;
     PyObject *args = handle_args(handle), *value = NULL;
     Py_CLEAR(handle->payload); /* args has it: an end from outside must not take it away from the call */
     int64_t started_ns = 0;
     if (weight)
         seat->started_ns = started_ns = cz_now_ns();
     if (args != NULL)
-        value = call_in_context(handle, args, own_context);
+        value = call_in_context(handle, args, own_context, &runner);
     PyObject *error = value == NULL ? take_exception() : NULL;
     int result;
     if (value == cz.condemned || (runner && error != NULL && PyErr_GivenExceptionMatches(error, cz.interrupted))) {
@@ -158,6 +164,7 @@ int run_claimed(Engine *engine, cz_seat_t *seat, Handle *handle)
     seat->running = handle;
     handle->cell.slot = seat->slot;
     queue_freed(engine, lane_of(handle));
+    plan_refresh(engine, handle->view);
     int result = run_task(engine, seat, handle, true, handle->view->timed ? 1 : 0);
     seat->running = frame.handle;
     seat->started_ns = started_ns;

@@ -99,12 +99,16 @@ static void safepoint(void)
 }
 
 /* Nothing has to be done around the call: no context, runner, clock or keyword. */
-static int run_plain(cz_seat_t *seat, Handle *handle)
+static int run_plain(Engine *engine, cz_seat_t *seat, Handle *handle)
 {
     PyObject *fn = handle->view->fn, *args = handle->payload, *value;
     uint32_t word = cz_word_load(&handle->cell.word), was;
     handle->payload = NULL; /* ours: an end from outside must not take it away from the call */
-    if (args == NULL)
+    if (handle->view->kernel != NULL) {
+        bool tuple = args != NULL && !(word & CZ_ONE_ARG);
+        value = kernel_call(engine, handle->view, tuple ? &PyTuple_GET_ITEM(args, 0) : &args,
+                            tuple ? PyTuple_GET_SIZE(args) : args != NULL);
+    } else if (args == NULL)
         value = PyObject_CallNoArgs(fn);
     else if (word & CZ_ONE_ARG)
         value = PyObject_CallOneArg(fn, args);
@@ -175,15 +179,16 @@ static PyObject *serve_worker(Engine *engine, cz_seat_t *seat, PyObject *context
         }
         runs++;
         PlanView *view = handle->view;
+        plan_refresh(engine, view);
         bool sampled = sample != 0 && runs % sample == 0;
         int result;
-        if (handle->more != 0 || view->runner != NULL || view->timed || sampled)
+        if (handle->more != 0 || (view->runner != NULL && view->kernel == NULL) || view->timed || sampled)
             result = run_task(engine, seat, handle, false, view->timed ? 1 : sampled ? SAMPLE : 0);
         else
-            result = run_plain(seat, handle);
+            result = run_plain(engine, seat, handle);
         if (PyMapping_Size(context) > 0)
             context = fresh_context(context);
-        if (!view->evaluates && ++calls % CALLS == 0)
+        if ((!view->evaluates || view->kernel != NULL) && ++calls % CALLS == 0)
             safepoint();
         seat->running = NULL;
         Py_DECREF(handle);
