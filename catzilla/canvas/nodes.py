@@ -9,7 +9,7 @@ from catzilla.canvas.run import Place, Run, Step
 from catzilla.canvas.signature import Signature, as_signature
 
 if TYPE_CHECKING:
-    from catzilla.system import TaskSystem
+    from catzilla.canvas.signature import TaskSignature
     from catzilla.task import Task
 
 
@@ -30,8 +30,8 @@ class chain(Signature[Any]):
             raise ValueError("chain() needs at least one step")
         self.steps = tuple(flat)
 
-    def find_system(self) -> TaskSystem | None:
-        return _first_system(self.steps)
+    def first_leaf(self) -> TaskSignature[Any] | None:
+        return _first_leaf(self.steps)
 
     def check_parts(self, run: Run, upstream: bool) -> None:
         for step in self.steps:
@@ -80,8 +80,8 @@ class group(Signature[list[Any]]):
     def __len__(self) -> int:
         return len(self.members)
 
-    def find_system(self) -> TaskSystem | None:
-        return _first_system(self.members)
+    def first_leaf(self) -> TaskSignature[Any] | None:
+        return _first_leaf(self.members)
 
     def check_parts(self, run: Run, upstream: bool) -> None:
         for member in self.members:
@@ -137,8 +137,8 @@ class chord(Signature[Any]):
             raise ValueError("the chord has no body: write chord(header, body), or chord(header)(body)")
         return self.body
 
-    def find_system(self) -> TaskSystem | None:
-        return _first_system((self.header, self._body()))
+    def first_leaf(self) -> TaskSignature[Any] | None:
+        return _first_leaf((self.header, self._body()))
 
     def check_parts(self, run: Run, upstream: bool) -> None:
         self.header.check(run, upstream)
@@ -180,8 +180,8 @@ def _given(values: tuple[Any, ...], where: str) -> list[Signature[Any]]:
     return [as_signature(value, f"{where}()") for value in values]
 
 
-def _first_system(parts: Iterable[Signature[Any]]) -> TaskSystem | None:
-    return next((system for part in parts if (system := part.find_system()) is not None), None)
+def _first_leaf(parts: Iterable[Signature[Any]]) -> TaskSignature[Any] | None:
+    return next((leaf for part in parts if (leaf := part.first_leaf()) is not None), None)
 
 
 def _nested(step: Signature[Any]) -> str:

@@ -76,12 +76,12 @@ class Signature(Generic[R]):
             node = node.set(**options)
         if args or kwargs:
             node = node._with_first(tuple(args), dict(kwargs or {}), {})
-        system = node.find_system()
-        if system is None:
+        leaf = node.first_leaf()
+        if leaf is None:
             raise ValueError(f"{node!r} holds no task, so there is no task system that it could run on")
-        run = Run(system)
+        run = Run(leaf.system())
         node.check(run, upstream=False)
-        return node._result(node.start(run, None, None))
+        return leaf.wrapped(node._result(node.start(run, None, None)))
 
     def delay(self, *args: Any, **kwargs: Any) -> Any:
         """``apply_async(args, kwargs)``."""
@@ -89,8 +89,8 @@ class Signature(Generic[R]):
 
     # -- what each kind does in its own way ------------------------------------------------------
 
-    def find_system(self) -> TaskSystem | None:
-        """Of its first task; None: it has none."""
+    def first_leaf(self) -> TaskSignature[Any] | None:
+        """Its first task; None: it has none."""
         raise NotImplementedError
 
     def check(self, run: Run, upstream: bool) -> None:
@@ -141,9 +141,10 @@ class TaskSignature(Signature[R]):
         self.fn = fn
         self.args = args
         self.kwargs = kwargs or {}
-        self.options = options or {}
+        self.options: dict[str, Any] = {}
         self.immutable = immutable
         self._binder = binder
+        self.options = self.translated(options or {})
         self._check_options()
 
     def _check_options(self) -> None:
@@ -166,8 +167,16 @@ class TaskSignature(Signature[R]):
         assert system is not None  # made by a Task that has one
         return system
 
-    def find_system(self) -> TaskSystem | None:
-        return self.system()
+    def first_leaf(self) -> TaskSignature[Any] | None:
+        return self
+
+    def translated(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Options as they are given -> as they are kept."""
+        return options
+
+    def wrapped(self, result: Any) -> Any:
+        """The result of what it is the first task of -> what ``apply_async`` gives."""
+        return result
 
     def call_args(self, before: tuple[Any, ...]) -> tuple[Any, ...]:
         receiver = self.fn.receiver if isinstance(self.fn, Task) else ()
@@ -186,7 +195,7 @@ class TaskSignature(Signature[R]):
 
     def _with_options(self, options: dict[str, Any]) -> Self:
         copy = self.clone()
-        copy.options = {**self.options, **options}
+        copy.options = {**self.options, **self.translated(options)}
         copy._check_options()
         return copy
 

@@ -44,10 +44,11 @@ def test_no_members(tasks: Any) -> None:
         group().delay()
 
 
+@pytest.mark.timeout(240)
 def test_a_hundred_thousand_members(tasks: Any) -> None:
     signature = tasks.add.s(1)
     result = group([signature] * 100_000).delay()
-    assert sum(result.wait(PATIENCE_S)) == 100_000
+    assert sum(result.wait(200)) == 100_000
 
 
 def test_it_ends_when_all_have_ended_as_the_first_that_failed(tasks: Any) -> None:
