@@ -147,20 +147,21 @@ def test_nothing_leaks(system: TaskSystem, way: str) -> None:
 
 
 def test_memory_goes_back_after_a_drain(system: TaskSystem) -> None:
-    def burst() -> None:
+    def burst() -> int:
         results = [system.add_task(nothing) for _ in range(500_000)]
         results[-1].wait()
+        at_most = resident_bytes()
         results.clear()
         assert system.drain(30)
+        return at_most
 
     burst()
     time.sleep(2)
     before = resident_bytes()
-    burst()
-    deadline = time.monotonic() + 10  # two seconds do on a quiet machine: benchmarks measure that
-    while resident_bytes() >= before * 1.05 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert resident_bytes() < before * 1.05
+    taken = burst() - before
+    assert taken > 500_000 * 80 / 2
+    # How much and how soon is measured by benchmarks; here other tests have left threads and garbage behind
+    eventually(lambda: resident_bytes() < before + 0.2 * taken, "the memory goes back")
 
 
 def test_a_value_may_lead_back_to_its_handle(system: TaskSystem) -> None:
