@@ -285,13 +285,17 @@ class TaskSystem:
 
         ``name`` (the task's) is how the processes of a host know that they mean the same one.
         """
+        added = self.declare_schedule(fn, args, name, schedule)
+        self.start_schedules()
+        return added
+
+    def declare_schedule(self, fn: Any, args: tuple[Any, ...], name: str | None, schedule: dict[str, Any]) -> Schedule:
+        """As ``add_schedule``, for whoever calls ``start_schedules()`` later."""
         from .schedules.options import checked_schedule
 
         options = checked_schedule(schedule)
         task = fn if isinstance(fn, Task) else make_task(fn, self)
-        added = self.make_scheduler().add(task, options, (*task.receiver, *args), name)
-        self.start_schedules()
-        return added
+        return self.make_scheduler().add(task, options, (*task.receiver, *args), name)
 
     def schedules(self) -> list[Schedule]:
         """What runs by the clock, to look at, pause and resume."""

@@ -108,6 +108,10 @@ class Catzilla(FastAPI):
     def _add_schedule(tasks: TaskSystem, task: Task[Any, Any], options: ScheduleOptions) -> None:
         tasks.make_scheduler().add(task, options, task.receiver, None)
 
+    def add_schedule(self, fn: Any, /, *args: Any, name: str | None = None, **schedule: Any) -> Schedule:
+        """Call ``fn(*args)`` by the clock, ``every=`` or ``cron=``, from the server's start to its end."""
+        return self._enabled("add_schedule").declare_schedule(fn, args, name, schedule)
+
     def schedules(self) -> list[Schedule]:
         """What runs by the clock, to look at, pause and resume."""
         return self._enabled("schedules").schedules()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,3 +142,43 @@ assert other.acquire()
 
 def test_a_child_that_lets_go_of_its_copy_leaves_the_lock_alone(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", FORK, str(tmp_path)], timeout=50, check=True)
+
+
+CHILD = """
+import os, sys, time, warnings
+from catzilla import TaskSystem
+warnings.simplefilter("ignore", DeprecationWarning)  # a fork of a process with threads
+
+ran = []
+def beat():
+    ran.append(os.getpid())
+
+def until(condition):
+    end = time.monotonic() + 20
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.005)
+    return condition()
+
+system = TaskSystem(workers=1, lock_dir=sys.argv[1])
+schedule = system.add_schedule(beat, every=0.05, name="beat")
+assert until(lambda: ran)
+ready, tell = os.pipe()
+child = os.fork()
+if not child:
+    ran.clear()
+    assert system.add_task(int, "7").wait(20) == 7
+    assert not schedule.is_owner
+    os.read(ready, 1)  # the parent has shut down
+    assert until(lambda: schedule.is_owner and ran)
+    os._exit(0)
+runs = len(ran)
+assert until(lambda: len(ran) > runs)
+system.shutdown()
+os.write(tell, b"x")
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_forked_child_stands_by_and_takes_over(backend_name: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("CATZILLA_BACKEND", backend_name)
+    subprocess.run([sys.executable, "-c", CHILD, str(tmp_path)], timeout=50, check=True)

@@ -32,12 +32,13 @@ def test_they_run_while_it_serves(backend_name: str, tmp_path: Any) -> None:
     def late() -> None:
         ran.append("late")
 
-    assert [schedule.next_run for schedule in app.schedules()] == [None, None]
+    app.add_schedule(ran.append, "with an argument", every=0.05, name="append")
+    assert [schedule.next_run for schedule in app.schedules()] == [None] * 3
     for _ in range(2):
         ran.clear()
         with TestClient(app):
-            eventually(lambda: {"early", "late"} <= set(ran), "{'early', 'late'} <= set(ran)")
-        assert [schedule.next_run for schedule in app.schedules()] == [None, None]
+            eventually(lambda: {"early", "late", "with an argument"} == set(ran), "all have run")
+        assert [schedule.next_run for schedule in app.schedules()] == [None] * 3
     tasks.shutdown()
 
 
