@@ -82,6 +82,11 @@ class Deadlines:
         self._running[attempt] = None
         self._system.supervisor.wake_before(attempt.deadline_ns)
 
+    def shift(self, by_ns: int) -> None:
+        """The system's clock was replaced by one that is so much ahead."""
+        for attempt in self._running.copy():
+            attempt.deadline_ns += by_ns
+
     def next_ns(self) -> int | None:
         return min((attempt.deadline_ns for attempt in self._running.copy()), default=None)
 

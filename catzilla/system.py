@@ -264,9 +264,13 @@ class TaskSystem:
 
         Whoever moves it calls ``wake()`` then. What was measured stays in real time.
         """
+        before_ns = self.now_ns()
         self.clock = clock
         self.now_ns = monotonic_ns if clock is None else clock.now_ns
         self.wall_ns = time_ns if clock is None else clock.wall_ns
+        self.deadlines.shift(self.now_ns() - before_ns)
+        if self._limits is not None:
+            self._limits.forget_times()
         if self.scheduler is not None:
             self.scheduler.restart()
         self.wake()

@@ -30,10 +30,11 @@ class Claim:
 class Bucket:
     """Used under the lock of ``limits.py``."""
 
-    __slots__ = ("_lanes", "busy_until_ns", "holders", "parked", "starts_ns", "unstarted")
+    __slots__ = ("_lanes", "busy_until_ns", "holders", "look_ns", "parked", "starts_ns", "unstarted")
 
     def __init__(self) -> None:
         self.busy_until_ns = 0  # as long as its starts matter to its rate
+        self.look_ns: int | None = None  # when the supervisor looks at it, as time may let one go
         self.holders: dict[Handle, None] = {}  # queued, running or to be retried
         self.unstarted: dict[Handle, None] = {}  # of these, the ones that a rate counts and that have not started
         self.starts_ns: deque[int] = deque()
@@ -72,6 +73,11 @@ class Bucket:
         self.busy_until_ns = max(self.busy_until_ns, now_ns + rate.period_ns)
         while len(self.starts_ns) > rate.count and self.starts_ns[0] + rate.period_ns <= now_ns:
             self.starts_ns.popleft()
+
+    def forget_times(self) -> None:
+        self.starts_ns.clear()
+        self.busy_until_ns = 0
+        self.look_ns = None
 
     def take(self, claim: Claim) -> None:
         """It has a place now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +32,8 @@ class Limits:
         self._unique: dict[Hashable, Claim] = {}
         self._groups: dict[str, dict[Claim, None]] = {}
         self._delayed: list[tuple[int, int, Claim]] = []
+        self._delayed_gone = 0  # of these, cancelled ones
+        self._looks: list[tuple[int, int, Bucket]] = []  # when time may let somebody go
         self._order = count().__next__
         self._parked: dict[Claim, None] = {}
         self._sweep_at = SWEEP_AT
@@ -192,7 +194,13 @@ class Limits:
         claim.parked = False
         self._parked.pop(claim, None)
         self.parked_in[claim.handle.plan.lane] -= 1
-        if not claim.delayed_until_ns and claim.bucket is not None:
+        if claim.delayed_until_ns:
+            self._delayed_gone += 1
+            if self._delayed_gone > SWEEP_AT and 2 * self._delayed_gone > len(self._delayed):
+                self._delayed = [entry for entry in self._delayed if entry[2].parked]
+                heapify(self._delayed)
+                self._delayed_gone = 0
+        elif claim.bucket is not None:
             claim.bucket.unpark(claim)
 
     # -- time ----------------------------------------------------------------------------------
@@ -202,17 +210,18 @@ class Limits:
         with waits.lock:
             while self._delayed and (self._delayed[0][0] <= now_ns or not self._delayed[0][2].parked):
                 claim = heappop(self._delayed)[2]
-                claim.delayed_until_ns = 0
                 if claim.parked and claim.bucket is not None:
+                    claim.delayed_until_ns = 0
                     claim.bucket.park(claim)
                     self._let_go(claim.bucket)
-            due = [self._delayed[0][0]] if self._delayed else []
-            for bucket in {claim.bucket: None for claim in self._parked if claim.limit.rate is not None}:
-                if bucket is not None:
+                else:
+                    self._delayed_gone -= 1
+            while self._looks and self._looks[0][0] <= now_ns:
+                look_ns, _, bucket = heappop(self._looks)
+                if bucket.look_ns == look_ns:  # else there is an earlier look at it
+                    bucket.look_ns = None
                     self._let_go(bucket)
-                    next_ns = self._next_ns(bucket)
-                    if next_ns:
-                        due.append(next_ns)
+            due = [heap[0][0] for heap in (self._delayed, self._looks) if heap]
         return min(due, default=None)
 
     def _next_ns(self, bucket: Bucket) -> int | None:
@@ -224,8 +233,18 @@ class Limits:
 
     def _wake_for(self, bucket: Bucket) -> None:
         next_ns = self._next_ns(bucket)
-        if next_ns:
+        if next_ns and (bucket.look_ns is None or next_ns < bucket.look_ns):
+            bucket.look_ns = next_ns
+            heappush(self._looks, (next_ns, self._order(), bucket))
             self._system.supervisor.wake_before(next_ns)
+
+    def forget_times(self) -> None:
+        """The system's clock was replaced: when something started says nothing any more."""
+        with waits.lock:
+            self._looks = []
+            for bucket in self._buckets.values():
+                bucket.forget_times()
+                self._let_go(bucket)
 
     def _sweep(self) -> None:
         """Forget limits by key that nobody uses."""
@@ -261,7 +280,7 @@ class Limits:
         """In the child: what was parked in the parent never goes on here."""
         waits.after_fork()
         parked = self.parked()
-        self._buckets, self._parked, self._delayed = {}, {}, []
+        self._buckets, self._parked, self._delayed, self._looks = {}, {}, [], []
         for handle in parked:
             claim = handle.ext.claim
             claim.bucket, claim.parked = None, False

@@ -28,7 +28,8 @@ class FrozenClock:
 
     It starts at the real time, or at ``at`` (a datetime with a time zone), and moves only by
     ``advance`` and ``move_to``. Delays, retries, deadlines and schedules go by it; timeouts of
-    ``wait()`` and what statistics measure do not.
+    ``wait()`` and what statistics measure do not. Install it before what is to go by it is submitted: a
+    delay or a retry that waits by the machine's clock would be over at once.
     """
 
     def __init__(self, system: TaskSystem, at: datetime | None = None) -> None:

@@ -156,6 +156,30 @@ def test_parts_of_buffers_too(system: TaskSystem, clock: FrozenClock) -> None:
     assert list(result.wait(PATIENCE_S)) == [2.0 * x for x in range(2_000)]
 
 
+def test_a_clock_of_a_test_leaves_nothing_behind(system: TaskSystem) -> None:
+    for _ in range(2):
+        with FrozenClock(system):
+            assert system.add_task(int, rate_limit="1/h").wait(PATIENCE_S) == 0
+    assert system.add_task(int, rate_limit="1/h").wait(PATIENCE_S) == 0
+
+
+def test_many_keys_and_many_parked(system: TaskSystem, clock: FrozenClock) -> None:
+    results = [system.add_task(int, str(n), rate_limit="2/s", limit_key=lambda n: int(n) % 100) for n in range(1_000)]
+    assert results[-1].cancel()
+    clock.advance(4)
+    assert [result.wait(PATIENCE_S) for result in results[:-1]] == list(range(999))
+
+
+def test_delays_that_are_cancelled_are_forgotten(system: TaskSystem, clock: FrozenClock) -> None:
+    for _ in range(3_000):
+        assert system.add_task(int, max_concurrency=1, delay_ms=3_600_000).cancel()
+    assert len(system.limits._delayed) < 2_500
+    last = system.add_task(int, "7", max_concurrency=1, delay_ms=3_600_000)
+    clock.advance(3_600)
+    assert last.wait(PATIENCE_S) == 7
+    assert system.limits._delayed == []
+
+
 def test_limits_that_nobody_uses_are_forgotten(system: TaskSystem, clock: FrozenClock) -> None:
     for n in range(3_000):
         system.add_task(str, n, rate_limit="1/s", limit_key=lambda n: n).wait(PATIENCE_S)

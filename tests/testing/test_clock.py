@@ -92,6 +92,23 @@ def test_afterwards_the_machines_clock_is_back(system: TaskSystem) -> None:
     assert system.add_task(int, "1", delay_ms=20).wait(PATIENCE_S) == 1
 
 
+def test_a_deadline_that_runs_already_is_not_over_at_once(system: TaskSystem) -> None:
+    started, let_go = threading.Event(), threading.Event()
+
+    def works() -> str:
+        started.set()
+        let_go.wait(PATIENCE_S)
+        return "worked"
+
+    result = system.add_task(works, timeout_ms=3_600_000)
+    assert started.wait(PATIENCE_S)
+    with FrozenClock(system) as clock:
+        clock.advance(60)
+        assert result.status is TaskStatus.RUNNING
+    let_go.set()
+    assert result.wait(PATIENCE_S) == "worked"
+
+
 def test_it_has_a_time_of_day(system: TaskSystem) -> None:
     with FrozenClock(system, at=datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)) as clock:
         clock.advance(1.5)

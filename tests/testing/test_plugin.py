@@ -121,8 +121,8 @@ def test_a_task_that_does_not_end_fails_the_test(project: pytest.Pytester) -> No
     project.runpytest_subprocess(*ARGS).assert_outcomes(passed=1)
 
 
-def test_a_project_that_does_not_use_it_pays_nothing(project: pytest.Pytester) -> None:
-    project.makepyfile(
+def test_a_project_that_does_not_use_it_pays_nothing(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
         """
         import sys
 
@@ -134,10 +134,10 @@ def test_a_project_that_does_not_use_it_pays_nothing(project: pytest.Pytester) -
             }
         """
     )
-    project.runpytest_subprocess(*ARGS).assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*ARGS).assert_outcomes(passed=1)
 
 
-def test_its_fixtures_are_listed_with_what_they_do(project: pytest.Pytester) -> None:
-    listed = project.runpytest_subprocess("--fixtures", *ARGS).stdout.str()
+def test_its_fixtures_are_listed_with_what_they_do(pytester: pytest.Pytester) -> None:
+    listed = pytester.runpytest_subprocess("--fixtures", *ARGS).stdout.str()
     for name in ("catzilla_system", "catzilla_inline", "catzilla_live", "catzilla_clock", "catzilla_drain"):
         assert name in listed
