@@ -390,6 +390,19 @@ for _ in range(4):
         assert done.returncode == 0, done.stderr
 
 
+# -- the comparison ------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not SOURCES.is_dir(), reason="an installed copy has no benchmarks")
+def test_the_comparison_with_the_c_backend_prints_a_table() -> None:
+    script = SOURCES.parents[1] / "benchmarks" / "compare_backends.py"
+    options = ("--quick", "--rounds", "1", "--markdown", "--scenario", "steals", "--backend", "python", "cpp")
+    done = subprocess.run([sys.executable, script, *options], capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "| python | cpp | cpp against python |" in done.stdout
+    assert "| of 1,000 tasks behind a busy one, stolen | tasks | 0 | 1,000 | - |" in done.stdout
+
+
 # -- sources -------------------------------------------------------------------------------------
 
 
