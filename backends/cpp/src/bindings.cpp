@@ -1641,6 +1641,12 @@ struct Part {
     py::object owner;
 };
 
+// What a pybind11 object holds, without asking for its type again: `self` of a method of its own.
+template <class T> T &value_of(PyObject *self)
+{
+    return *reinterpret_cast<py::detail::instance *>(self)->get_value_and_holder().value_ptr<T>();
+}
+
 unsigned read_lane(py::handle number)
 {
     const long lane = PyLong_AsLong(number.ptr());
@@ -1978,14 +1984,6 @@ struct WorkersPart : Part {
             start_ahead(engine, *workers().next_reserve());
     }
 
-    py::object current() const
-    {
-        const Sits *seat = seat_here(engine);
-        if (seat == nullptr || seat->running == nullptr)
-            return py::none();
-        return py::reinterpret_borrow<py::object>(object_of(static_cast<Handle *>(seat->running)));
-    }
-
     void lose(long slot)
     {
         workers().lose(find(slot)->slot);
@@ -2066,7 +2064,7 @@ PyObject *workers_serve(PyObject *self, PyObject *number)
     const long slot = PyLong_AsLong(number);
     if (slot == -1 && PyErr_Occurred())
         return nullptr;
-    Engine *engine = py::handle(self).cast<WorkersPart &>().engine;
+    Engine *engine = value_of<WorkersPart>(self).engine;
     const std::shared_ptr<Sits> seat = engine->workers.find(static_cast<std::int32_t>(slot));
     if (seat == nullptr)
         return PyErr_Format(PyExc_KeyError, "there is no slot %ld", slot);
@@ -2102,7 +2100,7 @@ void run_as_visitor(Engine *engine, Handle *handle)
 
 PyObject *workers_run(PyObject *self, PyObject *object)
 {
-    Engine *engine = py::handle(self).cast<WorkersPart &>().engine;
+    Engine *engine = value_of<WorkersPart>(self).engine;
     if (!Py_IS_TYPE(object, natives.handle))
         return PyErr_Format(PyExc_TypeError, "run() takes a handle of this backend, not %R", object);
     auto *handle = reinterpret_cast<Handle *>(object);
@@ -2119,7 +2117,16 @@ PyObject *workers_run(PyObject *self, PyObject *object)
     Py_RETURN_TRUE;
 }
 
+PyObject *workers_current(PyObject *self, PyObject *)
+{
+    const Sits *seat = seat_here(value_of<WorkersPart>(self).engine);
+    return Py_NewRef(seat != nullptr && seat->running != nullptr ? object_of(static_cast<Handle *>(seat->running))
+                                                                 : Py_None);
+}
+
+// `current` too, because every wait asks it.
 PyMethodDef workers_raw[] = {
+    {"current", workers_current, METH_NOARGS, "What the calling thread runs, innermost first; None: it runs no task."},
     {"serve", workers_serve, METH_O, "Run tasks on the calling thread until the slot is retired, lost or stopped."},
     {"run", workers_run, METH_O, "Run exactly this one on the calling thread; False: somebody else has it."},
 };
@@ -2324,13 +2331,30 @@ struct EngineObject {
     py::object queue, workers, allocator, metrics; // made when they are first asked for
 };
 
-template <class Kind, py::object EngineObject::*member> py::object part(const py::object &self)
+// Raw, because policy goes through them all the time.
+template <class Kind, py::object EngineObject::*member> PyObject *get_part(PyObject *self, void *)
 {
-    auto &object = self.cast<EngineObject &>();
-    if (!(object.*member))
-        object.*member = py::cast(std::make_unique<Kind>(object.engine.get(), self));
-    return object.*member;
+    auto &object = value_of<EngineObject>(self);
+    if (!(object.*member)) {
+        try {
+            object.*member =
+                py::cast(std::make_unique<Kind>(object.engine.get(), py::reinterpret_borrow<py::object>(self)));
+        } catch (py::error_already_set &error) {
+            error.restore();
+            return nullptr;
+        } catch (const std::bad_alloc &) {
+            return PyErr_NoMemory();
+        }
+    }
+    return Py_NewRef((object.*member).ptr());
 }
+
+PyGetSetDef engine_parts[] = {
+    {"queue", get_part<QueuePart, &EngineObject::queue>, nullptr, nullptr, nullptr},
+    {"workers", get_part<WorkersPart, &EngineObject::workers>, nullptr, nullptr, nullptr},
+    {"allocator", get_part<AllocatorPart, &EngineObject::allocator>, nullptr, nullptr, nullptr},
+    {"metrics", get_part<MetricsPart, &EngineObject::metrics>, nullptr, nullptr, nullptr},
+};
 
 // The collector knows what leads from one part to the next.
 template <class T> py::custom_type_setup collected()
@@ -2469,7 +2493,6 @@ PYBIND11_MODULE(_native, m)
     py::class_<WorkersPart> workers(m, "Workers", collected<WorkersPart>());
     workers.def("resize", &WorkersPart::resize)
         .def("reserve", &WorkersPart::reserve)
-        .def("current", &WorkersPart::current)
         .def("lose", &WorkersPart::lose)
         .def("snapshot", &WorkersPart::snapshot)
         .def("spawn_failed", &WorkersPart::spawn_failed)
@@ -2493,13 +2516,10 @@ PYBIND11_MODULE(_native, m)
         .def("wait_ns", &MetricsPart::wait_ns)
         .def("execution_sum_ns", &MetricsPart::execution_sum_ns);
 
-    py::class_<EngineObject>(m, "Engine", collected<EngineObject>())
-        .def(py::init<const py::object &>(), py::arg("config"))
-        .def_property_readonly("queue", part<QueuePart, &EngineObject::queue>)
-        .def_property_readonly("workers", part<WorkersPart, &EngineObject::workers>)
-        .def_property_readonly("allocator", part<AllocatorPart, &EngineObject::allocator>)
-        .def_property_readonly("metrics", part<MetricsPart, &EngineObject::metrics>)
-        .def("abandon", &EngineObject::abandon);
+    py::class_<EngineObject> engine(m, "Engine", collected<EngineObject>());
+    engine.def(py::init<const py::object &>(), py::arg("config")).def("abandon", &EngineObject::abandon);
+    for (PyGetSetDef &raw : engine_parts)
+        engine.attr(raw.name) = stolen(PyDescr_NewGetSet(reinterpret_cast<PyTypeObject *>(engine.ptr()), &raw));
 
     m.attr("TaskResult") = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject *>(natives.handle));
     m.attr("CELL_BYTES") = (gc_header + sizeof(Handle) + 15) / 16 * 16;
