@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import random
+import subprocess
 import sys
 import threading
 import time
 from array import array
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -508,6 +510,37 @@ def test_shutdown_while_it_runs(open_system: Callable[..., TaskSystem]) -> None:
     until(lambda: result.parts[0] in system.compiling.running)
     assert len(system.shutdown(timeout=0.2).abandoned) == 1
     until(lambda: not system.compiling.running)
+
+
+EXIT = """
+import sys, time
+from array import array
+from catzilla import TaskSystem
+
+def spin(n: int) -> int:
+    total = 0
+    for i in range(n):
+        total = (total * 31 + i) % 1000003
+    return total
+
+system = TaskSystem(backend=sys.argv[1], workers=2, shutdown_timeout=0.2)
+system.add_tasks(spin, buffers=(array("q", [1]),)).wait()
+(plan,) = system.submitting.mappings()._plans.values()
+while plan.owner.native.state == "building":
+    time.sleep(0.005)
+result = system.add_tasks(spin, buffers=(array("q", [10**13] * 600),))
+while len(system.compiling.running) < 2:
+    time.sleep(0.005)
+print("running", flush=True)
+"""
+
+
+def test_exit_while_it_runs(backend_name: str, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(EXIT)
+    done = subprocess.run([sys.executable, program, backend_name], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout) == (0, "running\n"), done.stderr
+    assert "2 still ran and were abandoned" in done.stderr
 
 
 def test_wait_runs_out(system: TaskSystem) -> None:
