@@ -247,7 +247,8 @@ class Mappings:
         spec.native = mapping
         special = options.timeout_ms is not None or options.max_retries or spec.counts_starts
         runner = run_sync if special else run_native
-        plan = Plan(spec, runner)
+        observation = self._system.observation
+        plan = Plan(spec, runner if observation is None else observation.around(spec, runner))
         if kept:
             if len(self._plans) >= MOST_MAPPINGS:
                 self._plans.clear()

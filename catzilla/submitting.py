@@ -322,6 +322,7 @@ class Submitting:
         self.needs_ext = self.counts_memory or self._system.observation is not None
         self.native.clear()
         self._plans.clear()
+        self._mappings = None
 
     @staticmethod
     def receiver_of(fn: Any) -> tuple[Any, ...]:

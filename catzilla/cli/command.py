@@ -23,6 +23,8 @@ class Parameter:
     kind: type[str] | type[int] | type[bool] = str
     default: str | int | bool | None = None
     positional: bool = False
+    required: bool = True
+    """Of a positional one: False: None when it is not given."""
 
     @property
     def flag(self) -> str:

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from . import bench, cache, demo, doctor, explain, jemalloc, run
+from . import bench, cache, demo, doctor, explain, jemalloc, run, top
 from .facts import version
 from .output import Output
 
-COMMANDS = (doctor.COMMAND, demo.COMMAND, bench.COMMAND, run.COMMAND, explain.COMMAND, cache.COMMAND)
+COMMANDS = (doctor.COMMAND, demo.COMMAND, bench.COMMAND, run.COMMAND, explain.COMMAND, top.COMMAND, cache.COMMAND)
 SERVING = ("demo", "run")  # those that run tasks: on jemalloc where there is one
 ABOUT = "Background tasks inside your Python process."
 

@@ -28,6 +28,8 @@ def main(argv: Sequence[str], commands: Sequence[Command], about: str, version: 
 def _add(parser: argparse.ArgumentParser, parameter: Parameter) -> None:
     how: dict[str, Any] = {"help": parameter.help.replace("%", "%%")}
     if parameter.positional:
+        if not parameter.required:
+            how["nargs"] = "?"
         parser.add_argument(parameter.name, type=parameter.kind, **how)
         return
     if parameter.kind is bool:

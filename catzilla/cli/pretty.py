@@ -50,6 +50,8 @@ def _parameter(parameter: Parameter) -> inspect.Parameter:
     default: Any = inspect.Parameter.empty
     if parameter.positional:
         shown: Any = typer.Argument(help=parameter.help, metavar=parameter.name.upper())
+        if not parameter.required:
+            default, kind = None, kind | None
     else:
         shown = typer.Option(parameter.flag, help=parameter.help)
         default = False if parameter.kind is bool else parameter.default

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from catzilla.buffers import BufferResult
     from catzilla.config import SystemOptions
     from catzilla.observe.events import Observer
+    from catzilla.observe.live import ShowArguments
     from catzilla.schedules.options import ScheduleOptions
     from catzilla.schedules.schedule import Schedule
 
@@ -205,6 +206,25 @@ class Catzilla(FastAPI):
         from catzilla.web.metrics import add_metrics
 
         add_metrics(self, self._enabled("enable_metrics"), path)
+
+    def enable_dashboard(
+        self,
+        path: str = "/tasks",
+        *,
+        auth: Callable[..., Any] | None = None,
+        show_arguments: ShowArguments | None = None,
+        keep_failures: int = 50,
+    ) -> None:
+        """Serve a live page of the tasks at ``path``; what belongs to it lies below ``<path>/-/``.
+
+        ``auth`` is a FastAPI dependency that raises for who may not see it: with it, the page can pause,
+        resume, cancel and retry. Without it everybody may look, and nobody may do anything.
+        ``show_arguments``: True, False, or a function of (task name, positional arguments, keyword arguments)
+        that gives the text to show; None: only with ``auth``. ``keep_failures``: how many it remembers.
+        """
+        from catzilla.web.dashboard import add_dashboard
+
+        add_dashboard(self, self._enabled("enable_dashboard"), path, auth, show_arguments, keep_failures)
 
     def enable_tracing(self, tracer_provider: Any = None) -> None:
         """OpenTelemetry spans of every task, in the trace of the request that submits it.

@@ -38,12 +38,18 @@ def test_the_wheel_has_every_module_and_the_type_marker(root: Path, wheel: Mappi
 
 
 def test_the_wheel_has_nothing_else(root: Path, wheel: Mapping[str, bytes]) -> None:
-    # Given what is installed beside the modules: metadata, the marker, natives, what the compiler emits
+    # Given what is installed beside the modules: metadata, the marker, natives, what the compiler emits, the dashboard
     others = {name for name in set(wheel) - _modules(root) if ".dist-info/" not in name}
-    others = {name for name in others if not name.startswith("catzilla/compiler/runtime/")}
+    others = {name for name in others if not name.startswith(("catzilla/compiler/runtime/", "catzilla/web/static/"))}
     # Then no test, source, build file or cache is among it
     assert {name for name in others if not name.endswith((".so", ".pyd", "/py.typed"))} == set()
     assert all(name.startswith("catzilla/") for name in others)
+
+
+def test_the_wheel_has_the_whole_dashboard(root: Path, wheel: Mapping[str, bytes]) -> None:
+    static = [path.name for path in (root / "catzilla/web/static").iterdir()]
+    assert {path.partition(".")[2] for path in static} == {"html", "css", "js"}
+    assert {f"catzilla/web/static/{name}" for name in static} <= set(wheel)
 
 
 def test_one_distribution_with_one_dependency(wheel: Mapping[str, bytes]) -> None:

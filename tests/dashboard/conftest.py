@@ -1,0 +1,116 @@
+"""An application with a dashboard, and something of everything that it can show."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import pytest
+
+pytest.importorskip("fastapi", reason="needs the web extra")
+
+import uvicorn
+from fastapi import Header, HTTPException
+
+from catzilla import Catzilla
+from catzilla.background_tasks import TaskPriority
+from catzilla.conformance.rig import PATIENCE_S, eventually
+
+
+def authorized(authorization: Annotated[str | None, Header()] = None) -> None:
+    if authorization != "Bearer secret":
+        raise HTTPException(401, "who are you?")
+
+
+class Busy:
+    """An application in which tasks ran, failed, run and wait; ``gate`` lets the running ones end."""
+
+    def __init__(self, backend: str, **dashboard: Any) -> None:
+        self.gate = threading.Event()
+        self.failing = threading.Event()
+        self.failing.set()
+        self.app = app = Catzilla("Parcels", backend=backend)
+        app.enable_background_tasks(workers=3, enable_auto_scaling=False)
+        assert app.tasks is not None
+        self.system = app.tasks
+        app.enable_dashboard("/tasks", **dashboard)
+
+        @app.get("/tasks/stats")
+        def stats() -> Any:
+            return app.get_task_stats().as_dict()
+
+        @app.get("/tasks/{task_id}")
+        def one(task_id: str) -> str:
+            return f"the application's own {task_id}"
+
+    def work(self, failures: int = 2, pending: int = 3) -> None:
+        app, gate, failing = self.app, self.gate, self.failing
+        app.add_tasks(abs, [(-number,) for number in range(200)], name="weigh").wait(PATIENCE_S)
+
+        def deliver(address: str, *, secret: str = "") -> str:
+            if failing.is_set():
+                raise ConnectionError(f"nobody is at {address}")
+            return "delivered"
+
+        def wait_at_gate(number: int) -> None:
+            assert gate.wait(PATIENCE_S)
+
+        for number in range(failures):
+            result = app.add_task(
+                deliver, f"<b>street</b> {number}", secret="1234", name="deliver", max_retries=1, retry_base_ms=0
+            )
+            assert isinstance(result.exception(PATIENCE_S), ConnectionError)
+        self.running = [app.add_task(wait_at_gate, number, name="load the van") for number in range(2)]
+        eventually(lambda: len(app.running()) == 2, "two tasks run")
+        app.pause(TaskPriority.LOW)
+        self.waiting = [
+            app.add_task(abs, number, name="invoice", priority=TaskPriority.LOW) for number in range(pending)
+        ]
+
+    def end(self) -> None:
+        self.gate.set()
+        self.system.shutdown(timeout=10, cancel_pending=True)
+
+
+def off_loop(work: Callable[[], object]) -> None:
+    """On a thread of its own: what drives the browser has an event loop on the test's."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
+
+
+@pytest.fixture
+def busy(backend_name: str) -> Iterator[Callable[..., Busy]]:
+    """Makes one; ends it after the test."""
+    made: list[Busy] = []
+
+    def make(failures: int = 2, pending: int = 3, **dashboard: Any) -> Busy:
+        made.append(Busy(backend_name, **dashboard))
+        off_loop(lambda: made[-1].work(failures, pending))
+        return made[-1]
+
+    yield make
+    for one in made:
+        off_loop(one.end)
+
+
+@contextmanager
+def served(app: Any) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def serve() -> Callable[[Any], Any]:
+    """``with serve(app) as url``: uvicorn on a free port of loopback."""
+    return served
