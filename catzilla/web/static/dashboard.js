@@ -5,6 +5,7 @@ const BASE = document.body.dataset.base;
 const EVERY_MS = 1000;
 const SHOWN_FAILURES = 5;
 const HISTORY_S = 120;
+const LEAST_SPAN_S = 20;
 
 const at = (id) => document.getElementById(id);
 const history = [];
@@ -91,7 +92,8 @@ function showRate(now) {
   while (history.length && history[0].time < now.time - HISTORY_S) history.shift();
   const points = history.filter((point) => point.perSecond !== null);
   const top = Math.max(1, ...points.map((point) => point.perSecond));
-  const x = (point) => (100 * (1 - (now.time - point.time) / HISTORY_S)).toFixed(2);
+  const span = Math.max(LEAST_SPAN_S, points.length ? now.time - points[0].time : 0);
+  const x = (point) => (100 * (1 - (now.time - point.time) / span)).toFixed(2);
   const y = (point) => (38 - 35 * (point.perSecond / top)).toFixed(2);
   const line = points.map((point, index) => `${index ? "L" : "M"}${x(point)},${y(point)}`).join("");
   const box = at("rate");
