@@ -1,0 +1,86 @@
+"""The code in the guides runs as printed: ours on every backend, what it replaces where that is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+DOCUMENTS = ["canvas.md", *(f"guides/{name}.md" for name in ("celery", "rq", "threadpool", "fastapi_background_tasks"))]
+FENCE = re.compile(r"```python[^\n]*\n(.*?)```", re.DOTALL)
+
+
+class Block(NamedTuple):
+    document: str
+    index: int
+    before: bool
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.document}-{self.index}-{'before' if self.before else 'after'}"
+
+
+def blocks(document: str) -> list[Block]:
+    text = (DOCS / document).read_text(encoding="utf-8")
+    found = []
+    for index, match in enumerate(FENCE.finditer(text)):
+        said = re.findall(r"^(Before|After):$", text[: match.start()], re.MULTILINE)
+        found.append(Block(document, index, bool(said) and said[-1] == "Before", match[1]))
+    return found
+
+
+BLOCKS = [block for document in DOCUMENTS for block in blocks(document)]
+AFTER = [block for block in BLOCKS if not block.before]
+BEFORE = [block for block in BLOCKS if block.before]
+
+
+def run(code: str, **environment: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-W", "ignore::UserWarning:fastapi", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_every_guide_has_both() -> None:
+    for document in DOCUMENTS[1:]:
+        kinds = {block.before for block in BLOCKS if block.document == document}
+        assert kinds == {True, False}, document
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("block", AFTER, ids=str)
+def test_the_code_runs(block: Block, backend_name: str) -> None:
+    if "fastapi" in block.code:
+        pytest.importorskip("fastapi", reason="needs the web extra")
+    run(block.code, CATZILLA_BACKEND=backend_name)
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("block", BEFORE, ids=str)
+def test_what_it_replaces_runs(block: Block) -> None:
+    imported = set(re.findall(r"^(?:from|import) (\w+)", block.code, re.MULTILINE))
+    for name in imported:
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"needs {name}")
+    if "redis" in imported:
+        pytest.skip("needs a Redis server")
+    run(block.code)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
+    text = (DOCS / document).read_text(encoding="utf-8")
+    targets = [target for target in re.findall(r"\]\(([^)#]+)", text) if "://" not in target]
+    assert [target for target in targets if not (DOCS / document).parent.joinpath(target).exists()] == []
