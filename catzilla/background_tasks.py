@@ -31,9 +31,10 @@ from .lifecycle import ShutdownReport
 from .priority import TaskPriority, TaskStatus
 from .stats import SystemStats, TaskStats
 from .system import TaskSystem, current_task, shield
-from .task import Task
+from .task import AsyncTask, Task
 
 __all__ = [
+    "AsyncTask",
     "BackendUnavailable",
     "BatchResult",
     "BufferResult",

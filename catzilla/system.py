@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import copy_context
 from time import monotonic_ns, time_ns
 from types import TracebackType
@@ -28,7 +28,7 @@ from .priority import TaskPriority
 from .reports import Reports
 from .submitting import Submitting, checked_options
 from .supervisor import Supervisor
-from .task import Task, make_task
+from .task import AsyncTask, Task, TaskDecorator, make_task
 from .threads import Threads
 from .ticker import Ticker, finished_of
 from .waiting import Waiting
@@ -147,9 +147,11 @@ class TaskSystem:
     # -- tasks ---------------------------------------------------------------------------------
 
     @overload
+    def task(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
     def task(self, fn: Callable[P, R], /) -> Task[P, R]: ...
     @overload
-    def task(self, /, **options: Any) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+    def task(self, /, **options: Any) -> TaskDecorator: ...
     def task(self, fn: Any = None, /, **options: Any) -> Any:
         """Make a task of a function: ``@system.task`` or ``@system.task(priority=...)``."""
         return make_task(fn, self, **options)
@@ -178,6 +180,12 @@ class TaskSystem:
             raise TypeError("add_tasks takes rows, a tuple of arguments for each call, or buffers= (and out=)")
         return BatchResult(self.submitting.submit_many(fn, rows, checked))
 
+    @overload
+    async def add_task_async(
+        self, fn: Callable[..., Coroutine[Any, Any, R]], /, *args: Any, **options_and_kwargs: Any
+    ) -> TaskResult[R]: ...
+    @overload
+    async def add_task_async(self, fn: Callable[..., R], /, *args: Any, **options_and_kwargs: Any) -> TaskResult[R]: ...
     async def add_task_async(self, fn: Any, /, *args: Any, **options_and_kwargs: Any) -> TaskResult[Any]:
         """As ``add_task``, but waiting for room (on_full="block") does not block the event loop."""
         options = self.submitting.split_options(fn, options_and_kwargs) if options_and_kwargs else None

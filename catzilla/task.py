@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, Protocol, TypeVar, cast
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from .errors import NotEnabled
 from .options import DEFAULTS, TaskOptions
@@ -45,7 +45,7 @@ class Task(Generic[P, R]):
 
     __wrapped__: Callable[P, R]
     submit: Callable[P, TaskResult[R]]
-    submit_async: Callable[..., Any]
+    submit_async: Callable[P, Coroutine[Any, Any, TaskResult[R]]]
 
     def __init__(
         self,
@@ -96,14 +96,17 @@ class Task(Generic[P, R]):
         self.bind(self.system())
         return self.submit(*args, **kwargs)
 
-    async def _submit_async(self, *args: Any, **kwargs: Any) -> TaskResult[R]:
+    async def _submit_async(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
         """As ``submit``, but waiting for room (on_full="block") does not block the event loop."""
         result = await self.system().submitting.submit_async(self, args, kwargs, None)
         return cast("TaskResult[R]", result)
 
-    def with_options(self, **options: Any) -> Task[P, R]:
+    def with_options(self, **options: Any) -> Self:
         """A copy with other options; raises ConfigTypeError or ConfigValueError for bad ones."""
-        return Task(self.fn, self._binder, self.options.changed(options), self.receiver)
+        return self._copy(self.options.changed(options), self.receiver, None)
+
+    def _copy(self, options: TaskOptions, receiver: tuple[Any, ...], origin: Task[Any, R] | None) -> Self:
+        return type(self)(self.fn, self._binder, options, receiver, origin)
 
     # -- signatures (docs/canvas.md) and Celery-shaped calls --------------------------------------
 
@@ -209,7 +212,7 @@ class Task(Generic[P, R]):
             return self
         if self.options.bind:
             raise TypeError(f"{self.name} has bind=True and cannot be a method: its first argument is the task")
-        return Task(self.fn, self._binder, self.options, (instance,), self)
+        return self._copy(self.options, (instance,), self)
 
     def __repr__(self) -> str:
         return f"<Task {self.name} {self.options.priority.name}>"
@@ -218,6 +221,22 @@ class Task(Generic[P, R]):
         if self.receiver:
             return getattr, (self.receiver[0], self.fn.__name__)
         return _lookup, (self.fn.__module__, self.fn.__qualname__)
+
+
+class AsyncTask(Task[P, R]):
+    """Of an ``async def``: calling it in place gives the coroutine; a result has the awaited value."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:  # type: ignore[override]
+        return cast("Coroutine[Any, Any, R]", super().__call__(*args, **kwargs))
+
+
+class TaskDecorator(Protocol):
+    """``@app.task(...)`` with options."""
+
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
 
 
 def make_task(fn: Any, binder: Binder, **options: Any) -> Any:
@@ -249,7 +268,7 @@ def _checked_task(fn: Any, binder: Binder, options: TaskOptions) -> Task[Any, An
         raise TypeError(f"put @{type(fn).__name__} above @task, not below it")
     if not callable(fn):
         _refuse(fn)
-    return Task(fn, binder, options)
+    return (AsyncTask if is_async(fn) else Task)(fn, binder, options)
 
 
 def _refuse(fn: object) -> NoReturn:

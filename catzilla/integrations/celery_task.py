@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 from catzilla.canvas.admission import submit_again
 from catzilla.canvas.nodes import chunks, chunks_of
@@ -61,10 +61,9 @@ class CeleryTask(Task[Any, Any]):
         """The function, in place."""
         return self(*args, **kwargs)
 
-    def with_options(self, **options: Any) -> CeleryTask:
-        changed = self.options.changed(options)
-        return CeleryTask(
-            self.fn, self.binder, changed, self.receiver, app=self.app, default_retry_delay=self.default_retry_delay
+    def _copy(self, options: TaskOptions, receiver: tuple[Any, ...], origin: Task[Any, Any] | None) -> Self:
+        return type(self)(
+            self.fn, self.binder, options, receiver, origin, app=self.app, default_retry_delay=self.default_retry_delay
         )
 
     def signature(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
 
 from fastapi import FastAPI
@@ -13,7 +13,7 @@ from catzilla.handle import TaskResult
 from catzilla.priority import TaskPriority
 from catzilla.stats import SystemStats
 from catzilla.system import TaskSystem
-from catzilla.task import Task, make_task
+from catzilla.task import AsyncTask, Task, TaskDecorator, make_task
 from catzilla.web.lifespan import BackgroundLifespan
 
 if TYPE_CHECKING:
@@ -123,16 +123,23 @@ class Catzilla(FastAPI):
             setattr(self, name, getattr(tasks, name))
 
     @overload
-    def task(self, fn: Callable[P, R], /) -> Task[P, R]: ...
-
+    def task(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
     @overload
-    def task(self, /, **options: Any) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+    def task(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, /, **options: Any) -> TaskDecorator: ...
 
     def task(self, fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Make a task of a function: ``@app.task`` or ``@app.task(priority=...)``, also before enabling."""
         return make_task(fn, self, **options)
 
-    def add_task(self, fn: Callable[..., R] | Task[..., R], /, *args: Any, **options: Any) -> TaskResult[R]:
+    @overload
+    def add_task(self, fn: Callable[..., Coroutine[Any, Any, R]], /, *args: Any, **options: Any) -> TaskResult[R]: ...
+
+    @overload
+    def add_task(self, fn: Callable[..., R], /, *args: Any, **options: Any) -> TaskResult[R]: ...
+
+    def add_task(self, fn: Callable[..., Any], /, *args: Any, **options: Any) -> TaskResult[Any]:
         """Queue a call of ``fn``. Raises NotEnabled (a RuntimeError) before ``enable_background_tasks()``."""
         _not_enabled("add_task")
 
@@ -148,7 +155,15 @@ class Catzilla(FastAPI):
         """Queue one call for each row of positional arguments: all or none; or for each element of buffers."""
         _not_enabled("add_tasks")
 
-    async def add_task_async(self, fn: Callable[..., R] | Task[..., R], /, *args: Any, **options: Any) -> TaskResult[R]:
+    @overload
+    async def add_task_async(
+        self, fn: Callable[..., Coroutine[Any, Any, R]], /, *args: Any, **options: Any
+    ) -> TaskResult[R]: ...
+
+    @overload
+    async def add_task_async(self, fn: Callable[..., R], /, *args: Any, **options: Any) -> TaskResult[R]: ...
+
+    async def add_task_async(self, fn: Callable[..., Any], /, *args: Any, **options: Any) -> TaskResult[Any]:
         """``add_task`` that waits for room, where it must, without blocking the event loop."""
         _not_enabled("add_task_async")
 
