@@ -16,7 +16,7 @@ TOGETHER = 1000
 def run(trial: Trial) -> dict[str, float]:
     async def measure(contender: Contender) -> dict[str, float]:
         submit = partial(contender.awaitable, noop)
-        n = min(trial.most, 20_000 if trial.quick else 100_000)
+        n = min(trial.most, 20_000 if trial.quick else 30_000)
         for handle in [submit() for _ in range(1000)]:
             await handle
         start = perf_counter()

@@ -116,6 +116,7 @@ SCENARIOS = (
         ),
         after_drain,
         ARENAS,
+        rounds=2,
     ),
     Scenario(
         52,
@@ -138,5 +139,6 @@ SCENARIOS = (
         ),
         churn,
         ARENAS,
+        rounds=2,
     ),
 )
