@@ -1,0 +1,234 @@
+"""The page in a real browser: what it shows under load, what its buttons do, keyboard, widths, colours.
+
+Skipped where there is no Chromium, unless CATZILLA_TEST_BROWSER=1 says that there must be one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi", reason="needs the web extra")
+
+from catzilla.background_tasks import TaskPriority
+from catzilla.conformance.rig import PATIENCE_S, eventually
+
+from .conftest import served
+
+REQUIRED = os.environ.get("CATZILLA_TEST_BROWSER") == "1"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+pytestmark = [pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        (pytest.fail if REQUIRED else pytest.skip)("there is no Chromium on this machine (apt-get install chromium)")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        (pytest.fail if REQUIRED else pytest.skip)(f"playwright cannot be imported: {error}")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """A page of an application that is served; its errors and requests to other hosts fail the test."""
+    problems: list[str] = []
+    with ExitStack() as stack:
+
+        def open_page(one: Any, cookie: bool = False, **options: Any) -> Any:
+            url = stack.enter_context(served(one.app))
+            stack.callback(one.release)  # before the server drains
+            if cookie:
+                options["storage_state"] = {"cookies": [{"name": "key", "value": "secret", "url": url}], "origins": []}
+            context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
+            stack.callback(context.close)  # before the server goes
+            page = context.new_page()
+            page.set_default_timeout(PATIENCE_S * 1000)
+            page.on("pageerror", lambda error: problems.append(f"error: {error}"))
+            page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+
+            def asked(request: Any) -> None:
+                if not request.url.startswith((url, "data:")):
+                    problems.append(request.url)
+
+            page.on("request", asked)
+            page.goto(f"{url}/tasks")
+            page.wait_for_selector("#state.live")
+            return page
+
+        yield open_page
+        assert problems == []
+
+
+def until(page: Any, expression: str) -> None:
+    """Playwright's own wait_for_function needs eval, which the page's policy forbids."""
+    eventually(lambda: page.evaluate(expression), expression)
+
+
+@pytest.fixture
+def authorized_by_cookie() -> Callable[..., None]:
+    from fastapi import HTTPException, Request
+
+    def authorized_by_cookie(request: Request) -> None:
+        if request.cookies.get("key") != "secret":
+            raise HTTPException(401, "who are you?")
+
+    authorized_by_cookie.__annotations__["request"] = Request  # a closure's are not looked up
+    return authorized_by_cookie
+
+
+def test_it_shows_what_happens_and_does_what_is_clicked(
+    busy: Callable[..., Any],
+    open_page: Callable[..., Any],
+    authorized_by_cookie: Callable[..., None],
+) -> None:
+    one = busy(auth=authorized_by_cookie, failures=8)
+    page = open_page(one, cookie=True)
+    page.wait_for_selector("details.failure")
+    assert page.title() == "Parcels: tasks"
+    # What is there
+    tiles = page.locator("#tiles").inner_text()
+    assert "2 of 3" in tiles
+    assert page.locator("#tasks tbody tr").first.inner_text().startswith("weigh")
+    assert page.locator("#pending tbody tr").count() == 3
+    assert page.locator("#workers").get_by_text("load the van").count() == 2
+    # A list of failures that is no longer than it must be
+    assert page.locator("details.failure").count() == 5
+    page.get_by_role("button", name="Show all 8").click()
+    until(page, "document.querySelectorAll('details.failure').length === 8")
+    # Text is text
+    first = page.locator("details.failure").first
+    first.locator("summary").click()
+    assert "nobody is at <b>street</b> 7" in first.inner_text()
+    assert page.locator("details.failure b").count() == 0
+    assert first.locator("pre").inner_text().startswith("Traceback (most recent call last)")
+    # It stays open while the figures change
+    ran = one.system.stats().completed
+    one.app.add_tasks(abs, [(1,)] * 50, name="weigh")
+    until(page, f"document.querySelector('#tiles').innerText.includes('{ran + 50}')")
+    assert first.get_attribute("open") is not None
+    # Retry, cancel, pause, resume
+    one.failing.clear()
+    page.get_by_role("button", name="Retry deliver").first.click()
+    until(page, "document.querySelector('#toast').innerText.startsWith('Submitted again')")
+    eventually(lambda: one.system.stats().completed == ran + 51, "it ran again")
+    page.get_by_role("button", name="Cancel invoice").first.click()
+    until(page, "document.querySelectorAll('#pending tbody tr').length === 2")
+    page.get_by_role("button", name="Pause lane HIGH").click()
+    page.get_by_role("button", name="Resume lane HIGH").wait_for()
+    assert int(TaskPriority.HIGH) in one.system.paused_lanes()
+    page.get_by_role("button", name="Resume lane HIGH").click()
+    page.get_by_role("button", name="Pause lane HIGH").wait_for()
+    assert int(TaskPriority.HIGH) not in one.system.paused_lanes()
+
+
+def test_read_only_has_no_buttons_that_act(busy: Callable[..., Any], open_page: Callable[..., Any]) -> None:
+    page = open_page(busy())
+    page.wait_for_selector("details.failure")
+    assert "read only" in page.locator("#engine").inner_text()
+    page.locator("details.failure summary").first.click()
+    assert page.locator("main button:visible").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_is_cut_off_and_colours_can_be_told_apart(
+    busy: Callable[..., Any], open_page: Callable[..., Any], scheme: str, width: int
+) -> None:
+    page = open_page(busy(), color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.wait_for_selector("details.failure")
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    cut_off = page.evaluate(
+        "[...document.querySelectorAll('#tiles dt, #tiles dd, h2, .facts dt, .facts dd')]"
+        ".filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.innerText)"
+    )
+    assert cut_off == []
+    assert "0.00" not in page.locator("main").inner_text()
+    low = page.evaluate(CONTRAST)
+    assert low == []
+
+
+CONTRAST = """() => {
+  const channel = (value) => (value /= 255) <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  const luminance = (color) => {
+    const [r, g, b] = color.match(/[0-9.]+/g).map(Number);
+    return 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  };
+  const behind = (node) => {
+    while (node) {
+      const color = getComputedStyle(node).backgroundColor;
+      if (!/, 0\\)$|transparent/.test(color)) return color;
+      node = node.parentElement;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const low = [];
+  for (const node of document.querySelectorAll("dt, dd, th, td, h1, h2, small, summary span, button, p")) {
+    if (!node.innerText || !node.offsetParent) continue;
+    const [one, other] = [luminance(getComputedStyle(node).color), luminance(behind(node))];
+    const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+    if (ratio < 4.5) low.push(`${node.innerText.slice(0, 30)}: ${ratio.toFixed(2)}`);
+  }
+  return low;
+}"""
+
+
+def test_the_keyboard_is_enough(busy: Callable[..., Any], open_page: Callable[..., Any]) -> None:
+    page = open_page(busy())
+    page.wait_for_selector("details.failure")
+    seen: list[str] = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        what = page.evaluate("(document.activeElement.id || document.activeElement.tagName).toLowerCase()")
+        seen.append(what)
+        if what == "summary":
+            break
+    assert {"hold", "theme", "summary"} <= set(seen)
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("details.failure[open]")
+    page.locator("#theme").focus()
+    page.keyboard.press("Enter")
+    assert page.locator("html").get_attribute("data-theme") == "light"
+    page.locator("#hold").focus()
+    page.keyboard.press("Space")
+    assert page.locator("#hold").get_attribute("aria-pressed") == "true"
+
+
+def test_it_says_when_the_server_is_gone_and_comes_back_to_life(busy: Callable[..., Any], browser: Any) -> None:
+    one = busy(failures=0)
+    with ExitStack() as stack:
+        url = stack.enter_context(served(one.app))
+        stack.callback(one.release)
+        context = browser.new_context()
+        stack.callback(context.close)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_S * 1000)
+        page.goto(f"{url}/tasks")
+        page.wait_for_selector("#state.live")
+        context.set_offline(True)
+        page.wait_for_selector("#state.lost")
+        context.set_offline(False)
+        page.wait_for_selector("#state.live")
