@@ -37,7 +37,7 @@ def run(trial: Trial) -> dict[str, float]:
     with trial.open() as contender:
         contender.burst(noop, 100)
         fillers = 0
-        end = time.monotonic() + (LONGEST_S / 2 if trial.quick else LONGEST_S)
+        end = time.monotonic() + (LONGEST_S / 3 if trial.quick else LONGEST_S)
         while (len(waits[0]) < wanted or len(waits[3]) < low_wanted) and time.monotonic() < end:
             for _ in range(BACKLOG - (fillers - len(done))):
                 contender.submit(filler)
