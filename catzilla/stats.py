@@ -58,6 +58,8 @@ class SystemStats:
     """Of total_queued, held back by their own limits."""
     deduplicated: int
     """Submits that were given the handle of the same call (unique=)."""
+    steals: int
+    """Tasks that a worker took from another one's deque; 0 where workers have none (only the C++ backend's do)."""
     unretrieved_failures: int
     oldest_ready_age_ms: float | None
     """None: nothing is ready."""
@@ -167,6 +169,7 @@ def system_stats(system: TaskSystem) -> SystemStats:
         rejected=counters["rejected"],
         parked=parked,
         deduplicated=deduplicated,
+        steals=counters["steals"],
         unretrieved_failures=system.reports.count(),
         oldest_ready_age_ms=max(0.0, (now_ns - min(oldest)) / 1e6) if oldest else None,
         compiled_tasks=system.compiling.compiled(),

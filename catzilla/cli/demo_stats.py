@@ -33,6 +33,7 @@ _GROUPS = {
         "avg_worker_utilization",
         "workers_added",
         "workers_removed",
+        "steals",
     ),
     "tasks": (
         "submitted",

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -141,6 +144,45 @@ def test_it_shows_what_happens_and_does_what_is_clicked(
     page.get_by_role("button", name="Resume lane HIGH").click()
     page.get_by_role("button", name="Pause lane HIGH").wait_for()
     assert int(TaskPriority.HIGH) not in one.system.paused_lanes()
+
+
+def test_it_follows_a_steady_load(
+    busy: Callable[..., Any], open_page: Callable[..., Any], authorized_by_cookie: Callable[..., None]
+) -> None:
+    # Given tasks that come and go all the time while the page is looked at
+    one = busy(auth=authorized_by_cookie)
+    page = open_page(one, cookie=True)
+    stop = threading.Event()
+
+    def feed() -> int:
+        fed = 0
+        while not stop.is_set():
+            fed += len(one.app.add_tasks(time.sleep, [(0.001,)] * 50, name="weigh").wait(PATIENCE_S))
+        return fed
+
+    before = one.system.stats().completed
+    with ThreadPoolExecutor(1) as pool:
+        feeding = pool.submit(feed)
+        try:
+            # Then its figures change again and again, and its buttons work
+            shown: list[str] = []
+
+            def changes() -> bool:
+                text = page.locator("#tiles").inner_text()
+                if text not in shown:
+                    shown.append(text)
+                return len(shown) >= 5
+
+            eventually(changes, "five states of the figures")
+            page.get_by_role("button", name="Pause lane HIGH").click()
+            page.get_by_role("button", name="Resume lane HIGH").click()
+            page.get_by_role("button", name="Pause lane HIGH").wait_for()
+        finally:
+            stop.set()
+        fed = feeding.result(PATIENCE_S)
+    # And in the end it shows exactly what ran
+    assert one.system.stats().completed == before + fed
+    until(page, f"document.querySelector('#tiles').innerText.includes('{before + fed:,}')")
 
 
 def test_read_only_has_no_buttons_that_act(busy: Callable[..., Any], open_page: Callable[..., Any]) -> None:
