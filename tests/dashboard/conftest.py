@@ -17,13 +17,24 @@ import uvicorn
 from fastapi import Header, HTTPException
 
 from catzilla import Catzilla
-from catzilla.background_tasks import TaskPriority
+from catzilla.background_tasks import TaskPriority, TaskStatus
 from catzilla.conformance.rig import PATIENCE_S, eventually
+from catzilla.observe import Observer
 
 
 def authorized(authorization: Annotated[str | None, Header()] = None) -> None:
     if authorization != "Bearer secret":
         raise HTTPException(401, "who are you?")
+
+
+class Told(Observer):
+    """Told after the dashboard, which observes for longer."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def finished(self, record: Any, task: Any, status: TaskStatus) -> None:
+        self.failures += status is TaskStatus.FAILED
 
 
 class Busy:
@@ -38,6 +49,8 @@ class Busy:
         assert app.tasks is not None
         self.system = app.tasks
         app.enable_dashboard("/tasks", **dashboard)
+        self.told = Told()
+        app.observe(self.told)
 
         @app.get("/tasks/stats")
         def stats() -> Any:
@@ -64,6 +77,8 @@ class Busy:
                 deliver, f"<b>street</b> {number}", secret="1234", name="deliver", max_retries=1, retry_base_ms=0
             )
             assert isinstance(result.exception(PATIENCE_S), ConnectionError)
+            # A waiter may be there first, and the next failure must not overtake this one
+            eventually(lambda: self.told.failures > number, "observers are told")  # noqa: B023
         self.running = [app.add_task(wait_at_gate, number, name="load the van") for number in range(2)]
         eventually(lambda: len(app.running()) == 2, "two tasks run")
         app.pause(TaskPriority.LOW)
