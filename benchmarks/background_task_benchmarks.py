@@ -36,7 +36,8 @@ from harness.scenario import Scenario, Trial
 
 def main(argv: Sequence[str] | None = None) -> int:
     scenarios, offers = all_scenarios(), all_offers()
-    arguments = _arguments(argv, [one.name for one in scenarios], [one.name for one in offers])
+    backends = sorted({one.name.split()[1] for one in offers if one.ours})
+    arguments = _arguments(argv, [one.name for one in scenarios], [one.name for one in offers], backends)
     start = time.monotonic()
 
     if arguments.read:
@@ -86,14 +87,21 @@ def _measure(
     return about, offers, results
 
 
-def _arguments(argv: Sequence[str] | None, scenarios: list[str], contenders: list[str]) -> Any:
+def _arguments(argv: Sequence[str] | None, scenarios: list[str], contenders: list[str], backends: list[str]) -> Any:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one round of short measurements, no brokers")
     parser.add_argument("--study", action="store_true", help="the scaling study instead of the comparison")
     parser.add_argument(
         "--scenario", nargs="+", action="extend", choices=scenarios, metavar="NAME", help=f"only these of {scenarios}"
     )
-    parser.add_argument("--backend", nargs="+", action="extend", metavar="NAME", help="only these backends of ours")
+    parser.add_argument(
+        "--backend",
+        nargs="+",
+        action="extend",
+        choices=backends,
+        metavar="NAME",
+        help=f"of ours, only these of {backends}",
+    )
     parser.add_argument(
         "--rival", nargs="*", action="extend", choices=contenders, metavar="NAME", help=f"only these of {contenders}"
     )

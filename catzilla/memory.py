@@ -88,4 +88,5 @@ def peak_resident_bytes() -> int | None:
     except ImportError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    # The system updates it now and then: what is resident now may be more.
+    return max(peak if sys.platform == "darwin" else peak * 1024, resident_bytes() or 0)

@@ -58,7 +58,7 @@ def explain_function(name: str, fn: Any, pays: bool) -> str:
     if not unit.loops and not pays:
         return (
             f"{name} can run as C: {_signature(unit)}\n"
-            "  it has no loop, so that it does only with compile_to_c=True or on a backend that calls kernels by itself"
+            "  it has no loop: a call would cost more than it saves, so that it does only with compile_to_c=True"
         )
     return f"{name} will run as C: {_signature(unit)}"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from catzilla.errors import ConfigTypeError, TaskCancelled, TaskTimeout
+from catzilla.errors import ConfigTypeError
 from catzilla.ext import Ext
-from catzilla.interface import COMPLETED, CONDEMNED, TIMED_OUT
+from catzilla.interface import COMPLETED, CONDEMNED
 from catzilla.priority import TaskStatus
 
 from .events import EVENTS, Observer, TaskRecord
@@ -107,8 +107,7 @@ class Observation:
     def finished(self, handle: Any, record: TaskRecord) -> None:
         state = handle.state()
         if record.open:  # it was taken away while it ran
-            kind = TaskTimeout if state == TIMED_OUT else TaskCancelled
-            self.stopped(record, handle, None if state == COMPLETED else kind(f"task {record.name} was ended"))
+            self.stopped(record, handle, None if state == COMPLETED else handle.error())
         if self._finished:
             self._tell(self._finished, record, handle, TaskStatus(state))
         record.args = ()

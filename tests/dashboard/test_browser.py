@@ -21,7 +21,7 @@ pytest.importorskip("fastapi", reason="needs the web extra")
 from catzilla.background_tasks import TaskPriority
 from catzilla.conformance.rig import PATIENCE_S, eventually
 
-from .conftest import served
+from .conftest import off_loop, served
 
 REQUIRED = os.environ.get("CATZILLA_TEST_BROWSER") == "1"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -183,6 +183,24 @@ def test_it_follows_a_steady_load(
     # And in the end it shows exactly what ran
     assert one.system.stats().completed == before + fed
     until(page, f"document.querySelector('#tiles').innerText.includes('{before + fed:,}')")
+
+
+def test_a_failure_that_is_read_stays_while_others_come(
+    busy: Callable[..., Any], open_page: Callable[..., Any]
+) -> None:
+    one = busy()
+    page = open_page(one)
+    page.wait_for_selector("details.failure")
+    read = page.locator("details.failure").filter(has_text="street</b> 0")
+    read.locator("summary").click()
+
+    def fail() -> None:
+        raise ConnectionError("of many")
+
+    off_loop(lambda: [one.app.add_task(fail, name="late").exception(PATIENCE_S) for _ in range(8)])
+    until(page, "document.querySelector('#failures').innerText.includes('of many')")
+    assert read.get_attribute("open") is not None
+    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
 
 
 def test_read_only_has_no_buttons_that_act(busy: Callable[..., Any], open_page: Callable[..., Any]) -> None:

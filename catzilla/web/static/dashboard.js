@@ -147,7 +147,14 @@ function showLanes(now) {
 function showFailures(now) {
   const total = now.stats.failed + now.stats.timed_out;
   setText(at("failures-note"), now.failures.length ? `the last ${now.failures.length} of ${count(total)}` : "none so far");
-  const shown = allFailures ? now.failures : now.failures.slice(0, SHOWN_FAILURES);
+  // One that is being read stays, however many come after it.
+  const held = [...at("failures").children]
+    .filter((node) => node.open || node.contains(document.activeElement))
+    .map((node) => node.failure);
+  const heldKeys = new Set(held.map((failure) => failure.key));
+  const listed = now.failures.filter((failure, index) => allFailures || index < SHOWN_FAILURES || heldKeys.has(failure.key));
+  const listedKeys = new Set(listed.map((failure) => failure.key));
+  const shown = [...listed, ...held.filter((failure) => !listedKeys.has(failure.key))];
   keyed(at("failures"), shown, (failure) => failure.key, makeFailure, (node, failure) => {
     setText(node.querySelector(".when"), ago(now.time - failure.time));
     node.querySelector("button").hidden = !now.actions;
@@ -161,7 +168,7 @@ function showFailures(now) {
 function makeFailure(failure) {
   const tries = failure.attempts === 1 ? "1 attempt" : `${failure.attempts} attempts`;
   const ran = failure.duration_s === null ? "" : `, the last ran ${duration(failure.duration_s)}`;
-  return element(
+  const node = element(
     "details",
     { class: "failure" },
     element(
@@ -180,6 +187,8 @@ function makeFailure(failure) {
       element("button", { type: "button", onclick: () => act("retry", failure.key), "aria-label": `Retry ${failure.name}` }, "Retry with these arguments"),
     ),
   );
+  node.failure = failure;
+  return node;
 }
 
 function showTasks(now) {

@@ -21,11 +21,17 @@ export function setClass(node, name) {
 // Make the children of `parent` those of `items`, one for each key, in this order.
 export function keyed(parent, items, keyOf, make, update) {
   const known = parent.keyed ?? (parent.keyed = new Map());
-  const wanted = new Set();
+  // First: one that stays is then not moved, and keeps the focus.
+  const wanted = new Set(items.map(keyOf));
+  for (const [key, node] of known) {
+    if (!wanted.has(key)) {
+      node.remove();
+      known.delete(key);
+    }
+  }
   let before = null;
   for (const item of items) {
     const key = keyOf(item);
-    wanted.add(key);
     let node = known.get(key);
     if (!node) {
       node = make(item);
@@ -35,12 +41,6 @@ export function keyed(parent, items, keyOf, make, update) {
     const place = before ? before.nextSibling : parent.firstChild;
     if (node !== place) parent.insertBefore(node, place);
     before = node;
-  }
-  for (const [key, node] of known) {
-    if (!wanted.has(key)) {
-      node.remove();
-      known.delete(key);
-    }
   }
 }
 
