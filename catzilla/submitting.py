@@ -81,7 +81,10 @@ class Submitting:
                         f"row {index} of add_tasks is {row!r}; each row must be a tuple of positional arguments, "
                         "also when there is only one: (x,)"
                     )
-                self.check_call(plan, receiver + row, {})
+                try:
+                    self.check_call(plan, receiver + row, {})
+                except TypeError as error:
+                    raise TypeError(f"row {index} of add_tasks: {error}") from None
         if receiver:
             checked = [receiver + row for row in checked]
         return self._submit_rows(plan, checked)
