@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .ext import Ext
 from .in_turn import in_turn
-from .interface import COMPLETED
+from .interface import CANCELLED, COMPLETED, FAILED
 from .task import Task
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def _follow(handle: Any, fn: Callable[..., Any], on_success: bool) -> Any:
     system: TaskSystem = handle.plan.owner.system
     options = {} if isinstance(fn, Task) else {"priority": handle.plan.owner.options.priority}
     plan = system.plan_for(fn, options)
+    if handle.state() >= COMPLETED:
+        system.submitting.check_open()  # it would begin now, and perhaps no worker is left
     ext = system.context_ext()
     following = promise(system, plan, ext, handle)
 
@@ -46,8 +48,25 @@ def _follow(handle: Any, fn: Callable[..., Any], on_success: bool) -> Any:
         else:
             end(following, state, done.outcome() if state == COMPLETED else done.error())
 
-    handle.on_done(go_on)
+    when_done(handle, following, go_on)
     return following
+
+
+def when_done(handle: Any, following: Any, go_on: Callable[[Any], None]) -> None:
+    """Call ``go_on(handle)`` when it is done. If that fails, the promise ``following`` ends: nobody else would do it."""
+
+    def call(done: Any) -> None:
+        try:
+            go_on(done)
+        except BaseException as error:
+            following.settle(FAILED, error)
+            raise
+
+    try:
+        handle.on_done(call)
+    except BaseException as error:  # no memory
+        following.settle(CANCELLED, error)
+        raise
 
 
 def make_ext(system: TaskSystem, context: Context | None, kwargs: dict[str, Any] | None) -> Ext:

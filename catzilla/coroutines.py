@@ -182,7 +182,10 @@ class Coroutines:
             elif is_cancellation(error):
                 handle.settle(CANCELLED, TaskCancelled(f"task {spec.name} was cancelled while it ran"))
             else:
-                due_ns = retry_due_ns(handle, spec, error)
+                try:
+                    due_ns = retry_due_ns(handle, spec, error)
+                except BaseException as raised:  # by the user's retry_backoff: the failure, as a function's is
+                    due_ns, error = None, raised
                 if due_ns is None:
                     handle.settle(FAILED, error)
                 else:

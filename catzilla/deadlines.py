@@ -140,7 +140,11 @@ class Deadlines:
                 self.stuck(),
                 self._system.config.max_stuck_workers,
             )
-        due_ns = retry_due_ns(handle, spec, error)
+        try:
+            due_ns = retry_due_ns(handle, spec, error)
+        except BaseException as raised:  # by the user's retry_backoff
+            self._system.fault(raised)
+            due_ns = None
         if due_ns is not None:
             self._system.engine.queue.requeue(handle, attempt.args, due_ns)
         else:

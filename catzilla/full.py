@@ -15,6 +15,7 @@ from .errors import MemoryPoolFull, QueueFull, SystemClosed, TaskDropped
 from .ext import Ext
 from .interface import Handle
 from .log import logger
+from .memory import CELL_BYTES, call_bytes
 from .plan import Plan
 from .priority import TaskPriority
 
@@ -39,6 +40,8 @@ class FullLanes:
 
     def solve(self, full: Full, plan: Plan, args: tuple[Any, ...], ext: Ext | None) -> Handle:
         policy = self._system.config.on_full
+        if policy in ("block", "drop_oldest") and self._never_fits(full, args, ext):
+            self._refuse(full, plan)
         if policy == "block":
             return self._block(full, plan, args, ext)
         if policy == "caller_runs":
@@ -48,7 +51,7 @@ class FullLanes:
         self._refuse(full, plan)
 
     async def solve_async(self, full: Full, plan: Plan, args: tuple[Any, ...], ext: Ext | None) -> Handle:
-        if self._system.config.on_full != "block":
+        if self._system.config.on_full != "block" or self._never_fits(full, args, ext):
             return self.solve(full, plan, args, ext)
         import asyncio
 
@@ -71,6 +74,13 @@ class FullLanes:
                 await event.wait()
             finally:
                 self._stop_waiting(full, plan.lane, look_again)
+
+    def _never_fits(self, full: Full, args: tuple[Any, ...], ext: Ext | None) -> bool:
+        """It is more than the whole memory pool: no room that comes or is made would do."""
+        limit = self._system.engine.allocator.limit_bytes
+        if full is not Full.MEMORY or limit is None:
+            return False
+        return CELL_BYTES + call_bytes(args, None if ext is None else ext.kwargs) > limit
 
     # -- raise ---------------------------------------------------------------------------------
 
@@ -145,16 +155,16 @@ class FullLanes:
         try:
             self._memory_waiters.remove(fn)
         except ValueError:
-            if full is not Full.LANE:
-                self.memory_freed()  # it had the turn
+            pass  # called, and with it everybody else
 
     def memory_freed(self) -> None:
-        """From a handle's dealloc: only passes the turn on."""
-        try:
-            fn = self._memory_waiters.popleft()
-        except IndexError:
-            return
-        fn()
+        """From a handle's dealloc: whoever waits now looks again, as one may need less than another."""
+        for _ in range(len(self._memory_waiters)):
+            try:
+                fn = self._memory_waiters.popleft()
+            except IndexError:
+                return
+            fn()
 
     def wake_all(self) -> None:
         for fn in self._blocked.copy():
@@ -205,6 +215,8 @@ class FullLanes:
         if not isinstance(outcome, Full):
             return list(outcome)
         if config.on_full == "raise" or (config.on_full == "drop_oldest" and len(rows) > config.queue_size):
+            self._refuse(outcome, plan, len(rows))
+        if config.on_full != "caller_runs" and any(self._never_fits(outcome, row, None) for row in rows):
             self._refuse(outcome, plan, len(rows))
         accepted: list[Handle] = []
         for index, row in enumerate(rows):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 LOOK_NS: Final = 10_000_000
+RING_S: Final = 0.02  # between two rings of the alarm: the task that hears one may go on nevertheless
 
 
 def threads_can_start() -> bool:
@@ -37,14 +38,20 @@ def run_ready(system: TaskSystem, timeout_s: float) -> None:
     """Run ready tasks on this thread until there are none, or the time is over."""
     end_ns = monotonic_ns() + int(timeout_s * 1e9)
     on_main = threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
-    before = signal.signal(signal.SIGALRM, _end_task) if on_main else None
+
+    def end_task(_signal: int, _frame: FrameType | None) -> None:
+        system.refuse_tasks()  # first: one that submits and waits would never come to an end
+        if system.engine.workers.current() is not None:  # else the loops below look at the time
+            raise TaskInterrupted
+
+    before = signal.signal(signal.SIGALRM, end_task) if on_main else None
     try:
         if on_main and timeout_s > 0:
-            signal.setitimer(signal.ITIMER_REAL, timeout_s)
+            signal.setitimer(signal.ITIMER_REAL, timeout_s, RING_S)
         while monotonic_ns() < end_ns:
             if not system.supervisor.started:
                 system.engine.queue.advance(system.now_ns())  # nobody else does
-            if not _run_all(system) and not _something_to_come(system, end_ns):
+            if not _run_all(system, end_ns) and not _something_to_come(system, end_ns):
                 return
     except TaskInterrupted:
         pass  # the alarm: the time is over
@@ -54,10 +61,12 @@ def run_ready(system: TaskSystem, timeout_s: float) -> None:
             signal.signal(signal.SIGALRM, before)
 
 
-def _run_all(system: TaskSystem) -> bool:
+def _run_all(system: TaskSystem, end_ns: int) -> bool:
     """What is ready now. False: nothing was."""
     ready = [handle for handle in system.engine.queue.pending() if handle.state() == PENDING]
     for handle in ready:
+        if monotonic_ns() >= end_ns:
+            break
         system.engine.workers.run(handle)
     return bool(ready)
 
@@ -70,7 +79,3 @@ def _something_to_come(system: TaskSystem, end_ns: int) -> bool:
     wait_ns = min(min(due_ns, default=sys.maxsize) - monotonic_ns(), LOOK_NS)
     threading.Event().wait(max(0, wait_ns) / 1e9)
     return True
-
-
-def _end_task(_signal: int, _frame: FrameType | None) -> None:
-    raise TaskInterrupted

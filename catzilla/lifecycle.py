@@ -107,6 +107,7 @@ def shutdown(system: TaskSystem, timeout: float | None, cancel_pending: bool) ->
     engine.workers.stop()
     cancel(system.pending())  # what a running task's retry put back
     abandoned = _abandon(system, end_ns if interrupted is None else 0)
+    cancel(system.pending())  # what follows a task that ended since: nobody runs it any more
     system.stop_threads()
     report = ShutdownReport(system.ended_by_themselves() - ended_before, tuple(cancelled), tuple(abandoned))
     flush_output()

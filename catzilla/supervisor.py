@@ -106,7 +106,7 @@ class Supervisor:
                 visitors = [self._visitors.popleft() for _ in range(len(self._visitors))]
                 try:
                     next_ns = self._look(monotonic_ns())
-                except Exception as error:
+                except BaseException as error:  # what the user's code raises must not end this thread
                     self._system.fault(error)
                     next_ns = monotonic_ns() + BUSY_NS
                 for seen in visitors:

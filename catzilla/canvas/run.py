@@ -13,7 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from catzilla.canvas.timing import resolve_times
-from catzilla.continuations import begin, end, make_ext, promise
+from catzilla.continuations import begin, end, make_ext, promise, when_done
 from catzilla.errors import TaskCancelled
 from catzilla.interface import CANCELLED, COMPLETED, Handle
 
@@ -117,7 +117,7 @@ class Run:
             else:
                 end(handle, done.state(), upstream.error())
 
-        upstream.handle.on_done(go_on)
+        when_done(upstream.handle, handle, go_on)
         return Step(handle, place, upstream)
 
     def join(self, members: list[Step], upstream: Step | None, place: Place | None) -> Step:
@@ -150,7 +150,7 @@ class Run:
 
         handle.ext.follows = members[0].handle
         for member in members:
-            member.handle.on_done(member_ended)
+            when_done(member.handle, handle, member_ended)
         return step
 
     def attach(self, node: Signature[Any], step: Step, upstream: Step | None) -> None:
@@ -179,7 +179,7 @@ class Run:
                 return
             end(handle, CANCELLED, TaskCancelled(f"the {what} is not needed"))
 
-        step.handle.on_done(decide)
+        when_done(step.handle, handle, decide)
         return Step(handle, None, None)
 
     def _after(self, upstream: Step | None, complete: Callable[[], None], handle: Any) -> None:
@@ -194,7 +194,7 @@ class Run:
             else:
                 end(handle, done.state(), upstream.error())
 
-        upstream.handle.on_done(go_on)
+        when_done(upstream.handle, handle, go_on)
 
     def _named_promise(self, name: str, follows: Any) -> Any:
         """One that never runs: it is only ever ended."""

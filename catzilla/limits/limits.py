@@ -134,7 +134,11 @@ class Limits:
 
     def watch(self, claim: Claim) -> None:
         """After ``put``: hear of its end."""
-        claim.handle.on_done(lambda _: self._ended(claim))
+        try:
+            claim.handle.on_done(lambda _: self._ended(claim))
+        except BaseException:  # no memory: rather one too many than a place that is lost
+            self._ended(claim)
+            raise
 
     # -- going on ------------------------------------------------------------------------------
 

@@ -103,10 +103,12 @@ class LiveView(TaskMeter):
             spec = record.plan.owner
             self._compiled[name] = spec.native or _why_python(spec)
         error: BaseException | None = record.notes.pop(self, None)
+        if record.started_ns is None:
+            return  # a group ends as its member did, which is here already: there is nothing to try again
         if status is TaskStatus.FAILED or status is TaskStatus.TIMED_OUT:
             failure = Failure(f"f{next(self._keys)}", record, task, status)
             if error is not None:
-                failure.error = f"{type(error).__name__}: {error}"
+                failure.error = _plain(f"{type(error).__name__}: {error}")
                 # Without its source lines, which are read when somebody looks.
                 failure.frames = traceback.TracebackException(
                     type(error), error, error.__traceback__, limit=-MOST_FRAMES, lookup_lines=False, compact=True
@@ -252,22 +254,27 @@ class LiveView(TaskMeter):
             "time": failure.at_s,
             "duration_s": failure.duration_s,
             "error": failure.error,
-            "traceback": "" if failure.frames is None else "".join(failure.frames.format()),
+            "traceback": "" if failure.frames is None else _plain("".join(failure.frames.format())),
             "arguments": self._arguments(spec.name, failure.args, failure.kwargs),
         }
 
     def _arguments(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        if self._show_arguments is True:
-            listed = [_short.repr(value) for value in args]
-            listed += [f"{key}={_short.repr(value)}" for key, value in kwargs.items()]
-            return f"({', '.join(listed)})"
         if self._show_arguments is False:
             return HIDDEN
         try:
-            return str(self._show_arguments(name, args, kwargs))
+            if self._show_arguments is not True:
+                return _plain(str(self._show_arguments(name, args, kwargs)))
+            listed = [_short.repr(value) for value in args]
+            listed += [f"{key}={_short.repr(value)}" for key, value in kwargs.items()]
+            return _plain(f"({', '.join(listed)})")
         except Exception as error:  # the page goes on without; what raised is in the log
             self._system.fault(error)
             return HIDDEN
+
+
+def _plain(text: str) -> str:
+    """Without surrogates, as in the name of a file that is no UTF-8: JSON cannot be made of them."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 _short = reprlib.Repr()

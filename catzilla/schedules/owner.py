@@ -49,6 +49,18 @@ class Owner:
     def held(self) -> bool:
         return self._fd is not None
 
+    def still_held(self) -> bool:
+        """Also whether the file is still there: without it (a cleaner of /tmp) another process makes a new one."""
+        if self._fd is None:
+            return False
+        try:
+            if os.path.samestat(os.fstat(self._fd), os.stat(self.path)):
+                return True
+        except FileNotFoundError:
+            pass
+        self.release()
+        return False
+
     def acquire(self) -> bool:
         """Become the owner, unless somebody is. OSError: the file cannot be opened."""
         if self._fd is not None:

@@ -134,7 +134,7 @@ class Schedule:
         assert self._due_ns is not None
         timetable = self.options.timetable
         shared = self._shared
-        if shared is not None and not shared.held:
+        if shared is not None and not shared.still_held():
             acquired = shared.acquire()
             noted_ns = self._noted_ns()  # where to go on from: we may be the first to run it for a long time
             if noted_ns is not None:

@@ -14,6 +14,7 @@ import pytest
 from catzilla import TaskSystem
 from catzilla.background_tasks import TaskCancelled, TaskPriority, TaskResult, TaskStatus, TaskTimeout
 from catzilla.conformance.rig import PATIENCE_S
+from catzilla.errors import SystemClosed
 
 OpenSystem = Callable[..., TaskSystem]
 
@@ -210,3 +211,37 @@ def test_a_shutdown_runs_followers_of_what_it_drains(open_system: OpenSystem) ->
     report = system.shutdown(timeout=PATIENCE_S)
     assert follow.wait(0) == "followed"
     assert not report.cancelled
+
+
+def test_what_follows_an_abandoned_task_ends_with_the_shutdown(open_system: OpenSystem) -> None:
+    # Given a task that a shutdown does not wait for, and one that would go on after it
+    system = open_system(workers=1)
+    gate = threading.Event()
+    follow = system.add_task(gate.wait, PATIENCE_S).catch(lambda error: error)
+    system.shutdown(timeout=0.1)
+    assert follow.done()
+    assert system.unfinished() == 0
+    gate.set()
+
+
+def test_nothing_follows_a_finished_task_of_a_closed_system(system: TaskSystem) -> None:
+    result = system.add_task(int, "1")
+    result.wait(PATIENCE_S)
+    system.shutdown()
+    with pytest.raises(SystemClosed):
+        result.then(str)
+    assert system.unfinished() == 0
+
+
+def identity(value: Any) -> Any:
+    return value
+
+
+def test_a_long_chain_of_results_is_freed(system: TaskSystem) -> None:
+    # Given values that are results themselves: freed one inside the other, they would need a deep stack
+    result = system.add_task(identity, 1)
+    for _ in range(100_000):
+        result = system.add_task(identity, result)
+        result.wait(PATIENCE_S)
+    del result
+    assert system.add_task(int, "1").wait(PATIENCE_S) == 1

@@ -250,3 +250,21 @@ def test_ctrl_c_in_the_script_drains_and_a_second_one_ends_that(backend: Backend
     assert ended.stdout == "ready\n"
     assert "KeyboardInterrupt" in ended.stderr
     assert ended.returncode in (1, -signal.SIGINT)
+
+
+@pytest.mark.parametrize("waits", ["wait", "exception"])
+def test_a_tree_of_tasks_that_never_ends_does_not_keep_the_process(backend: Backend, waits: str) -> None:
+    ended = run(
+        backend,
+        f"""
+        system = TaskSystem(workers=1, shutdown_timeout=0.5)
+
+        def node(depth):
+            children = [system.add_task(node, depth + 1) for _ in range(2)]
+            return [child.{waits}() for child in children]
+
+        for _ in range(2):
+            system.add_task(node, 0)
+        """,
+    )
+    assert ended.returncode == 0

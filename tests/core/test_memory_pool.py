@@ -167,3 +167,16 @@ def test_memory_stats(system: TaskSystem) -> None:
     assert memory["peak_bytes"] >= memory["resident_bytes"] * 0.5
     if memory["allocated_bytes"] is None:
         assert memory["fragmentation_percent"] is None
+
+
+@pytest.mark.parametrize("policy", ["block", "drop_oldest"])
+def test_what_is_larger_than_the_pool_is_refused_at_once(open_system: OpenSystem, policy: str) -> None:
+    # No room that comes, or is made, would do: nobody waits for it, and nothing is dropped for it
+    system = open_system(workers=1, memory_pool_mb=1, on_full=policy)
+    system.pause(*TaskPriority)
+    kept = [system.add_task(int, "1") for _ in range(5)]
+    with pytest.raises(MemoryPoolFull):
+        system.add_task(len, bytes(2 * MB))
+    assert system.stats().dropped == 0
+    system.resume(*TaskPriority)
+    assert [task.wait(PATIENCE_S) for task in kept] == [1] * 5

@@ -213,3 +213,25 @@ def test_bad_options_are_refused_at_once(system: TaskSystem, option: str, value:
 def test_retry_max_below_retry_base_is_refused(system: TaskSystem) -> None:
     with pytest.raises(ValueError, match="retry_max_ms"):
         system.add_task(int, max_retries=1, retry_base_ms=100, retry_max_ms=10)
+
+
+def no_backoff(retry: int) -> float:
+    raise ZeroDivisionError("on purpose")
+
+
+def test_a_backoff_that_raises_ends_a_coroutine(system: TaskSystem) -> None:
+    async def fails() -> None:
+        raise ConnectionError
+
+    result = system.task(max_retries=2, retry_backoff=no_backoff)(fails).submit()
+    assert isinstance(result.exception(PATIENCE_S), ZeroDivisionError)
+
+
+def test_a_backoff_that_raises_ends_a_task_that_ran_out_of_time(system: TaskSystem) -> None:
+    def slow() -> None:
+        time.sleep(0.3)
+
+    task = system.task(max_retries=2, timeout_ms=20, retry_on=(TaskTimeout,), retry_backoff=no_backoff)(slow)
+    result = task.submit()
+    assert isinstance(result.exception(PATIENCE_S), TaskTimeout)
+    assert system.add_task(int, "1").wait(PATIENCE_S) == 1

@@ -173,3 +173,16 @@ def test_where_it_cannot_be() -> None:
     assert app.tasks is not None
     assert app.tasks.add_task(abs, -1).wait(PATIENCE_S) == 1
     app.tasks.shutdown(timeout=10)
+
+
+def test_what_cannot_be_shown_harms_nobody(busy: Callable[..., Any]) -> None:
+    # Given an argument that repr refuses, and a text that is no valid Unicode
+    def fails(value: object) -> None:
+        raise ValueError("\udcff")
+
+    one = busy(auth=authorized, failures=0)
+    for value in (10**5000, "\udcff"):
+        assert isinstance(one.app.add_task(fails, value, name="odd").exception(PATIENCE_S), ValueError)
+    client = TestClient(one.app)
+    eventually(lambda: len(client.get("/tasks/-/snapshot", headers=AUTH).json()["failures"]) == 2, "failures are told")
+    assert client.get("/tasks/-/snapshot", headers=AUTH).json()["failures"][0]["error"] == "ValueError: \\udcff"

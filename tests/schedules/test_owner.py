@@ -182,3 +182,13 @@ assert os.waitpid(child, 0)[1] == 0
 def test_a_forked_child_stands_by_and_takes_over(backend_name: str, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("CATZILLA_BACKEND", backend_name)
     subprocess.run([sys.executable, "-c", CHILD, str(tmp_path)], timeout=50, check=True)
+
+
+def test_a_lock_file_that_is_cleaned_away_leaves_one_owner(two: tuple[TaskSystem, TaskSystem], tmp_path: Path) -> None:
+    first, second = two
+    mine = first.add_schedule(tick, every=0.05)
+    eventually(lambda: mine.is_owner, "it is the owner")
+    for file in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        file.unlink()
+    theirs = second.add_schedule(tick, every=0.05)
+    eventually(lambda: mine.is_owner != theirs.is_owner and mine.runs + theirs.runs >= 5, "one owner, and it runs")

@@ -499,7 +499,9 @@ Handle *new_handle(Engine *engine, PlanView *view, PyObject *payload, PyObject *
 
 void track(Handle *handle, PyObject *value)
 {
-    if (PyObject_IS_GC(value) && PyObject_GC_IsTracked(value) && !PyObject_GC_IsTracked(object_of(handle)))
+    // Also for a handle that is not tracked itself: a chain of results is freed in turn only where it is tracked.
+    if (PyObject_IS_GC(value) && (PyObject_GC_IsTracked(value) || Py_IS_TYPE(value, natives.handle)) &&
+        !PyObject_GC_IsTracked(object_of(handle)))
         PyObject_GC_Track(object_of(handle));
 }
 
@@ -892,17 +894,21 @@ PlanView *find_plan(Submitter *self, PyObject *fn)
 {
     if (fn == self->last_fn && self->version == version_of(self->plans))
         return reinterpret_cast<PlanView *>(Py_NewRef(reinterpret_cast<PyObject *>(self->last_view)));
-    PyObject *plan = PyDict_GetItemWithError(self->plans, fn);
-    if (plan == nullptr) {
+    // Before: what follows may run the collector, and that change the plans.
+    const std::uint64_t seen = version_of(self->plans);
+    const Ref plan(Py_XNewRef(PyDict_GetItemWithError(self->plans, fn)));
+    if (!plan) {
         if (PyErr_ExceptionMatches(PyExc_TypeError))
             PyErr_Clear(); // not hashable
         return nullptr;
     }
-    PlanView *view = plan_view(self->engine, plan, true);
+    PlanView *view = plan_view(self->engine, plan.get(), true);
     if (view != nullptr && self->watched) {
-        Py_XSETREF(self->last_fn, Py_NewRef(fn));
-        self->version = version_of(self->plans);
-        Py_XSETREF(self->last_view, reinterpret_cast<PlanView *>(Py_NewRef(reinterpret_cast<PyObject *>(view))));
+        const Ref old_fn(self->last_fn); // freed at last: its finalizer may submit, and come here
+        const Ref old_view(reinterpret_cast<PyObject *>(self->last_view));
+        self->last_fn = Py_NewRef(fn);
+        self->last_view = reinterpret_cast<PlanView *>(Py_NewRef(reinterpret_cast<PyObject *>(view)));
+        self->version = seen;
     }
     return view;
 }

@@ -137,7 +137,9 @@ void handle_store_failure(Handle *handle, PyObject *error, int skip_frames);
 void engine_released(Engine *engine); /* frees it when nobody is left */
 static inline void handle_track(Handle *handle, PyObject *value)
 {
-    if (PyObject_IS_GC(value) && PyObject_GC_IsTracked(value) && !PyObject_GC_IsTracked((PyObject *)handle))
+    /* Also for a handle that is not tracked itself: a chain of results is freed in turn only where it is tracked. */
+    if (PyObject_IS_GC(value) && (PyObject_GC_IsTracked(value) || Py_IS_TYPE(value, cz.handle)) &&
+        !PyObject_GC_IsTracked((PyObject *)handle))
         PyObject_GC_Track(handle);
 }
 

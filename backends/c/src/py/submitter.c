@@ -82,24 +82,27 @@ static PlanView *find_plan(Submitter *self, PyObject *fn)
 {
     if (fn == self->last_fn && self->version == version_of(self->plans))
         return (PlanView *)Py_NewRef(self->last_view);
-    PyObject *plan = PyDict_GetItemWithError(self->plans, fn);
+    uint64_t seen = version_of(self->plans); /* before: what follows may run the collector, and that change the plans */
+    PyObject *plan = Py_XNewRef(PyDict_GetItemWithError(self->plans, fn));
     if (plan == NULL) {
         if (PyErr_ExceptionMatches(PyExc_TypeError))
             PyErr_Clear(); /* not hashable */
         return NULL;
     }
     PlanView *view = self->engine->plans[((uintptr_t)plan >> 4) % PLANS];
-    if (view == NULL || view->plan != plan) {
-        view = plan_view(self->engine, plan, true);
-        if (view == NULL)
-            return NULL;
-    } else {
+    if (view != NULL && view->plan == plan)
         Py_INCREF(view);
-    }
-    if (self->watched) {
-        Py_XSETREF(self->last_fn, Py_NewRef(fn));
-        self->version = version_of(self->plans);
-        Py_XSETREF(self->last_view, (PlanView *)Py_NewRef(view));
+    else
+        view = plan_view(self->engine, plan, true);
+    Py_DECREF(plan);
+    if (view != NULL && self->watched) {
+        PyObject *old_fn = self->last_fn;
+        PlanView *old_view = self->last_view;
+        self->last_fn = Py_NewRef(fn);
+        self->last_view = (PlanView *)Py_NewRef(view);
+        self->version = seen;
+        Py_XDECREF(old_fn); /* at last: its finalizer may submit, and come here */
+        Py_XDECREF(old_view);
     }
     return view;
 }
