@@ -53,7 +53,7 @@ def _follow(handle: Any, fn: Callable[..., Any], on_success: bool) -> Any:
 
 
 def when_done(handle: Any, following: Any, go_on: Callable[[Any], None]) -> None:
-    """Call ``go_on(handle)`` when it is done. If that fails, the promise ``following`` ends here: nobody else ends it."""
+    """Call ``go_on(handle)`` when it is done. If that fails, the promise ``following`` ends with it."""
 
     def call(done: Any) -> None:
         try:
