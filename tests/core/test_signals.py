@@ -175,6 +175,8 @@ def test_an_interrupted_submit_leaves_all_in_order(open_system: OpenSystem, subm
     assert stats.completed == stats.submitted == len(ran) + 100
 
 
+# As above: one that lands in a finalizer of the collector's is only reported.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("delayed", [False, True], ids=["ready", "delayed"])
 def test_an_interrupted_cancel_leaves_no_task_without_an_end(open_system: OpenSystem, delayed: bool) -> None:
     # Given cancels that an exception ends wherever Python looks for signals: on entering a function, after calls of C
@@ -217,6 +219,35 @@ def test_an_interrupted_cancel_leaves_no_task_without_an_end(open_system: OpenSy
     assert system.add_task(int, "1").wait(PATIENCE_S) == 1
     assert system.stats().cancelled == cancelled
     assert released == list(range(cancelled))
+
+
+def test_ctrl_c_inside_a_critical_submit_is_not_lost(system: TaskSystem) -> None:
+    # Given an interrupt in the function that lowers the switch interval, which backends call themselves
+    submit = system.task(int, priority=TaskPriority.CRITICAL).submit
+    assert submit("1").wait(PATIENCE_S) == 1
+    raised = 0
+
+    def profile(frame: FrameType, event: str, arg: object) -> None:
+        nonlocal raised
+        if event == "call" and not raised and frame.f_code.co_filename.endswith("boost.py"):
+            raised += 1
+            raise KeyboardInterrupt
+
+    def submit_interrupted() -> None:
+        submit("1")
+        for _ in range(1000):  # a backend that has no Python frame of its own raises it at the first chance after
+            pass
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            submit_interrupted()
+    finally:
+        sys.setprofile(before)
+    assert raised == 1
+    assert system.drain(PATIENCE_S)
+    assert submit("1").wait(PATIENCE_S) == 1
 
 
 def test_signals_do_not_interrupt_tasks(system: TaskSystem) -> None:

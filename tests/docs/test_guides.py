@@ -13,7 +13,8 @@ from typing import NamedTuple
 import pytest
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
-DOCUMENTS = ["canvas.md", *(f"guides/{name}.md" for name in ("celery", "rq", "threadpool", "fastapi_background_tasks"))]
+MOVES = [f"guides/{name}.md" for name in ("celery", "rq", "threadpool", "fastapi_background_tasks")]
+DOCUMENTS = ["canvas.md", *MOVES, *(f"guides/{name}.md" for name in ("limits", "schedules", "testing"))]
 FENCE = re.compile(r"```python[^\n]*\n(.*?)```", re.DOTALL)
 
 
@@ -41,9 +42,13 @@ AFTER = [block for block in BLOCKS if not block.before]
 BEFORE = [block for block in BLOCKS if block.before]
 
 
-def run(code: str, **environment: str) -> None:
+def run(code: str, folder: Path, **environment: str) -> None:
+    folder.joinpath("myapp.py").write_text("from catzilla import TaskSystem\napp = TaskSystem()\n")
+    script = folder / "script.py"
+    script.write_text(code)
+    environment |= {"CATZILLA_LOCK_DIR": str(folder / "locks"), "PYTHONPATH": str(folder)}
     ended = subprocess.run(
-        [sys.executable, "-W", "error", "-W", "ignore::UserWarning:fastapi", "-c", code],
+        [sys.executable, "-W", "error", "-W", "ignore::UserWarning:fastapi", str(script)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -53,30 +58,34 @@ def run(code: str, **environment: str) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+def test_every_document_has_code() -> None:
+    assert {block.document for block in AFTER} == set(DOCUMENTS)
+
+
 def test_every_guide_has_both() -> None:
-    for document in DOCUMENTS[1:]:
+    for document in MOVES:
         kinds = {block.before for block in BLOCKS if block.document == document}
         assert kinds == {True, False}, document
 
 
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("block", AFTER, ids=str)
-def test_the_code_runs(block: Block, backend_name: str) -> None:
+def test_the_code_runs(block: Block, backend_name: str, tmp_path: Path) -> None:
     if "fastapi" in block.code:
         pytest.importorskip("fastapi", reason="needs the web extra")
-    run(block.code, CATZILLA_BACKEND=backend_name)
+    run(block.code, tmp_path, CATZILLA_BACKEND=backend_name)
 
 
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("block", BEFORE, ids=str)
-def test_what_it_replaces_runs(block: Block) -> None:
+def test_what_it_replaces_runs(block: Block, tmp_path: Path) -> None:
     imported = set(re.findall(r"^(?:from|import) (\w+)", block.code, re.MULTILINE))
     for name in imported:
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"needs {name}")
     if "redis" in imported:
         pytest.skip("needs a Redis server")
-    run(block.code)
+    run(block.code, tmp_path)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

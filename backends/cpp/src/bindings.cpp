@@ -228,12 +228,29 @@ void report_fault(Engine *engine)
         PyErr_Clear();
 }
 
+int interrupt(void *)
+{
+    PyErr_SetNone(PyExc_KeyboardInterrupt);
+    return -1;
+}
+
+// A Ctrl-C that came while policy's function ran is for whom that interrupted: raised when the main thread is back
+// there.
+bool passed_on()
+{
+    if (!PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) || syscall(SYS_gettid) != getpid() ||
+        Py_AddPendingCall(interrupt, nullptr) < 0)
+        return false;
+    PyErr_Clear();
+    return true;
+}
+
 void told(Engine *engine, PyObject *result)
 {
-    if (result == nullptr)
-        report_fault(engine);
-    else
+    if (result != nullptr)
         Py_DECREF(result);
+    else if (!passed_on())
+        report_fault(engine);
 }
 
 void tell(Engine *engine, PyObject *fn)

@@ -1,5 +1,9 @@
 /* interface.Engine: one task system's queue, workers, allocator and metrics. */
+#define _GNU_SOURCE
 #include "native.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
 
 typedef struct {
     PyObject_HEAD Engine *engine;
@@ -50,9 +54,26 @@ void report_fault(Engine *engine)
     Py_DECREF(error);
 }
 
+static int interrupt(void *Py_UNUSED(unused))
+{
+    PyErr_SetNone(PyExc_KeyboardInterrupt);
+    return -1;
+}
+
+/* A Ctrl-C that came while policy's function ran is for whom that interrupted: raised when the main thread is back
+ * there. */
+static bool passed_on(void)
+{
+    if (!PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) || syscall(SYS_gettid) != getpid() ||
+        Py_AddPendingCall(interrupt, NULL) < 0)
+        return false;
+    PyErr_Clear();
+    return true;
+}
+
 static void told(Engine *engine, PyObject *result)
 {
-    if (result == NULL)
+    if (result == NULL && !passed_on())
         report_fault(engine);
     Py_XDECREF(result);
 }
