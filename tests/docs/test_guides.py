@@ -1,17 +1,28 @@
-"""The code in the guides runs as printed: ours on every backend, what it replaces where that is installed."""
+"""The code in the guides runs as printed: ours on every backend, and what it replaces.
+
+The latter is skipped where its packages or a Redis server are missing, unless CATZILLA_TEST_REDIS=1 says that they
+must be there.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import pytest
 
+from catzilla.conformance.rig import eventually
+
+REQUIRED = os.environ.get("CATZILLA_TEST_REDIS") == "1"
+REDIS = shutil.which("redis-server")
 DOCS = Path(__file__).parent.parent.parent / "docs"
 MOVES = [f"guides/{name}.md" for name in ("celery", "rq", "threadpool", "fastapi_background_tasks")]
 DOCUMENTS = ["canvas.md", *MOVES, *(f"guides/{name}.md" for name in ("limits", "schedules", "testing"))]
@@ -76,16 +87,50 @@ def test_the_code_runs(block: Block, backend_name: str, tmp_path: Path) -> None:
     run(block.code, tmp_path, CATZILLA_BACKEND=backend_name)
 
 
+def missing(what: str) -> NoReturn:
+    (pytest.fail if REQUIRED else pytest.skip)(f"needs {what}")
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    """A server of our own, so that nobody's data is touched; on a socket, so that no port can be taken."""
+    if REDIS is None:
+        missing("a Redis server (apt-get install redis-server)")
+    from redis import Redis
+    from redis.exceptions import ConnectionError as NoConnection
+
+    with tempfile.TemporaryDirectory(prefix="redis-") as folder:
+        socket = f"{folder}/redis.sock"
+        settings = ["--port", "0", "--unixsocket", socket, "--dir", folder, "--save", "", "--appendonly", "no"]
+        log = Path(folder, "log")
+        with log.open("wb") as written:
+            server = subprocess.Popen([REDIS, *settings], stdout=written, stderr=subprocess.STDOUT)
+        try:
+            with Redis(unix_socket_path=socket) as client:
+
+                def answers() -> bool:
+                    assert server.poll() is None, log.read_text(encoding="utf-8", errors="replace")
+                    try:
+                        return client.ping() is True
+                    except NoConnection:
+                        return False
+
+                eventually(answers, "the Redis server answers")
+            yield f"unix://{socket}"
+        finally:
+            server.terminate()
+            server.wait()
+
+
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("block", BEFORE, ids=str)
-def test_what_it_replaces_runs(block: Block, tmp_path: Path) -> None:
+def test_what_it_replaces_runs(block: Block, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     imported = set(re.findall(r"^(?:from|import) (\w+)", block.code, re.MULTILINE))
     for name in imported:
         if importlib.util.find_spec(name) is None:
-            pytest.skip(f"needs {name}")
-    if "redis" in imported:
-        pytest.skip("needs a Redis server")
-    run(block.code, tmp_path)
+            missing(name)
+    environment = {"REDIS_URL": request.getfixturevalue("redis_url")} if "redis" in imported else {}
+    run(block.code, tmp_path, **environment)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
