@@ -47,8 +47,8 @@ class Compiling:
             if options.compile_to_c:
                 logger.warning("task %s runs as Python: only functions written with def are compiled", spec.name)
             return None
-        # Through cffi a call costs a few microseconds, more than a function without a loop takes.
-        if not options.compile_to_c and not self.native_calls and not may_loop(fn):
+        # A call of a compiled function costs as much as a function without a loop takes.
+        if not options.compile_to_c and not may_loop(fn):
             return None
         native = Native(self, spec)
         self.know(native)
@@ -58,7 +58,7 @@ class Compiling:
         self._natives.add(native)
 
     @property
-    def native_calls(self) -> bool:
+    def all_calls(self) -> bool:
         """Whether the backend calls kernels by itself."""
         return "kernels" in self._system.backend_features
 
@@ -78,11 +78,23 @@ class Compiling:
         rt = self.running.get(handle)
         if rt is not None:
             rt.stop = 1
+        elif self.all_calls:
+            self._workers.stop_kernel(handle)
 
     def stop_all(self) -> None:
         """Whatever still runs was abandoned: it need not go on."""
         for rt in list(self.running.values()):
             rt.stop = 1
+        if self.all_calls:
+            self._workers.stop_kernel(None)
+
+    def computing(self) -> list[Any]:
+        """The handles whose kernels run now."""
+        return [*self.running, *(self._workers.kernels() if self.all_calls else ())]
+
+    @property
+    def _workers(self) -> Any:
+        return self._system.engine.workers
 
 
 class Native:
@@ -96,7 +108,7 @@ class Native:
         self.kernel: Any = None
         self.state = "waiting"  # waiting, watching (for a call that shows the types), building, ready, refused, pinned
         self.reason: str | None = None
-        self.pays = bool(spec.options.compile_to_c) or compiling.native_calls  # also without a loop
+        self.pays = bool(spec.options.compile_to_c)  # also without a loop
         self._calls = array("q", [0])  # by the backend itself; it has the address
         self._calls_seen = 0  # when the last of these went back to Python
         self._runs = 0
@@ -121,12 +133,11 @@ class Native:
         self.kernel = kernel
         self.state = "ready"
         plan: Any = self.spec.plan
-        if self.compiling.native_calls:
-            plan.kernel = kernel
-        elif self.compiling.short_calls and plan.runner is run_native:
+        if self.compiling.short_calls and plan.runner is run_native:
             kernel.runs_address = self._calls.buffer_info()[0]
             kernel.left = self._left
-            plan.kernel = kernel if kernel.short else None
+            kernel.stopped = self._stopped
+            plan.kernel = kernel if kernel.short or self.compiling.all_calls else None
             self._publish()
 
     def _publish(self) -> None:

@@ -54,20 +54,28 @@ CONDEMNED: Final = Sentinel("CONDEMNED")  # the attempt was taken away; this thr
 
 
 class Kernel(Protocol):
-    """A compiled task function: what a backend calls without the GIL (compiler/runtime/catzilla_kernel.h)."""
+    """A compiled task function, as a backend calls it (compiler/runtime/catzilla_kernel.h).
+
+    One with the feature "short-kernels" calls short ones, with the GIL held; one with "kernels" calls all of
+    them, and lets the GIL go while one that is not short computes. The guards come first; where one does not
+    hold (-2), an argument has another type (-1, -3: an int beyond 64 bits) or the kernel leaves (why >= 0),
+    it calls ``left(args, why)`` and then the function. What the kernel printed is printed before its task is
+    settled. After CZ_STOPPED it calls ``stopped(handle)``, whose value is as a runner's.
+    """
 
     address: int
     type_code: bytes  # "id>d": an int and a float give a float
-
-    # Of a short kernel, which a backend with the feature "short-kernels" calls with the GIL held. It looks
-    # at the guards first; where one does not hold, an argument has another type (-1, -3: an int beyond 64
-    # bits) or the kernel leaves (why >= 0), it calls ``left(args, why)`` and then the function.
+    layout: tuple[Any, ...]  # the same with the tags of containers: compiler/kernel.py, layout_of
+    short: bool  # numbers in, a number out, no loop, no memory of its own
     code: Any  # of the function
     guard_rows: tuple[tuple[Any, ...], ...] | None  # (namespace, name, value, its code, its defaults, absent)
-    runs_address: int  # of a signed 64-bit count of the calls that went well
+    runs_address: int  # of a signed 64-bit count of the calls that went well; workers add to it at the same time
+    recursive: bool  # then depth is also bounded by the interpreter's recursion limit
     depth: int
     stack_bytes: int
+    limit_bytes: int
     left: Callable[[tuple[Any, ...], int], None]
+    stopped: Callable[[Handle], Any]
 
     def holds(self) -> bool:
         """Asked under the GIL before each call: every global name is still what the kernel was compiled for."""
@@ -77,7 +85,7 @@ class Plan(Protocol):
     """How one task with one set of options runs. Immutable but for ``kernel``, ``runner`` and ``timed``.
 
     A backend with "short-kernels" has ``Queue.published()``, which is called when kernel or runner changed.
-    Its short kernel comes before the runner, but not where a call has keywords.
+    The kernel comes before the runner, but not where a call has keywords.
     """
 
     fn: Callable[..., object]
@@ -240,6 +248,14 @@ class Workers(Protocol):
         """The slot's thread is stuck: a fresh one may serve it; what the old one had grabbed goes back."""
 
     def snapshot(self) -> Sequence[WorkerView]: ...
+
+    # With the feature "kernels":
+
+    def stop_kernel(self, handle: Handle | None) -> None:
+        """End the handle's kernel (None: every kernel) at its next round of a loop; no effect where none computes."""
+
+    def kernels(self) -> Sequence[Handle]:
+        """The tasks whose kernels compute now."""
 
     def spawn_failed(self, slot: int) -> None:
         """No thread could be started for the slot: it asks again with the next task."""

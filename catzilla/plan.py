@@ -103,7 +103,7 @@ def make_plan(
     if observation is not None:
         plan = Plan(spec, observation.around(spec, runner or run_native))
     else:
-        plan = Plan(spec, runner or (None if system.compiling.native_calls else run_native))
+        plan = Plan(spec, runner or run_native)
     native.request(None)  # last: the building thread may be done at once
     return plan
 

@@ -198,7 +198,7 @@ class Task(Generic[P, R]):
         if native is not None:
             text = explain_native(native)
         else:
-            pays = bool(self.options.compile_to_c) or system.compiling.native_calls
+            pays = bool(self.options.compile_to_c)
             text = explain_function(self.name, self.fn, pays=pays)
         return "\n".join([text, *(f"  {line}" for line in system.submitting.mappings().explain(self.fn))])
 

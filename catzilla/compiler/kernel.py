@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from types import FunctionType
@@ -16,13 +17,16 @@ from .load import types as ffi_types
 from .mapper import MapRun
 from .names import MISSING, Guard
 from .toolchain import BuildFailed, Toolchain, reason_for_none, toolchains
-from .types import NONE, Type, is_number
+from .types import NONE, DictT, Dyn, ListT, TupleT, Type, is_number
 from .unit import Unit
 
 LIMIT_BYTES: Final = 1 << 30  # of memory in one run; what needs more runs in Python
 DEPTH_MARGIN: Final = 300  # frames that the interpreter and the worker may have below the task
 MOST_SHORT: Final = 16  # arguments of a short kernel
 MOST_DEPTH: Final = 4_000  # of nested calls, for the C stack
+
+
+Layout = tuple[tuple[tuple[str, int, tuple[int, ...]], ...], tuple[int, ...], tuple[int, ...]]
 
 
 class Kernel:
@@ -37,15 +41,22 @@ class Kernel:
         self.toolchain = toolchain
         self.library = library
         self._tags = unit.result_types()
-        self._recursive = unit.recursive
-        # What a backend reads that calls short kernels by itself (interface.Kernel).
-        self.guard_rows = guard_rows(self.guards) if short else None
-        self.short = self.guard_rows is not None
+        # What a backend reads that calls kernels by itself (interface.Kernel).
+        self.guard_rows = guard_rows(self.guards)
+        self.short = short and self.guard_rows is not None
+        self.recursive = unit.recursive
+        self.limit_bytes = LIMIT_BYTES
         self.code = unit.entry.source.code
         self.depth = MOST_DEPTH
         self.stack_bytes = stack_bytes()
         self.runs_address = 0
         self.left: Any = None
+        self.stopped: Any = None
+
+    @functools.cached_property
+    def layout(self) -> Layout:
+        """Its types, for who reads and writes values without Python: see layout_of."""
+        return layout_of(self.unit)
 
     def holds(self) -> bool:
         """Whether every global name still is what it was when the function was compiled."""
@@ -55,7 +66,7 @@ class Kernel:
     def new_run(self) -> Any:
         """The run-time structure; ``stop`` may be set from any thread."""
         malloc, free = memory()
-        depth = min(sys.getrecursionlimit() - DEPTH_MARGIN, MOST_DEPTH) if self._recursive else MOST_DEPTH
+        depth = min(sys.getrecursionlimit() - DEPTH_MARGIN, MOST_DEPTH) if self.recursive else MOST_DEPTH
         fields = {"limit": LIMIT_BYTES, "depth": depth, "stack_bytes": stack_bytes(), "malloc": malloc, "free": free}
         return ffi_types().new("cz_runtime_t *", fields)
 
@@ -108,6 +119,35 @@ class Kernel:
         for pieces, separator, end in printed:
             print(*pieces, sep=separator, end=end)
         return value, None
+
+
+def layout_of(unit: Unit) -> Layout:
+    """(types, numbers of the parameters' types, numbers of the types with tags of their own, in order).
+
+    A type is (letter of its code, tag, numbers of what it holds), and stands before what it is held by.
+    """
+    types: list[tuple[str, int, tuple[int, ...]]] = []
+
+    def number(type_: Type) -> int:
+        held: tuple[Type, ...] = ()
+        if isinstance(type_, ListT):
+            held = (type_.elem.type,)
+        elif isinstance(type_, DictT):
+            held = (type_.key.type, type_.value.type)
+        elif isinstance(type_, TupleT):
+            held = type_.items
+        elif isinstance(type_, Dyn):
+            held = type_.options
+        numbers = tuple(map(number, held))
+        letter = "?" if isinstance(type_, Dyn) else type_.code
+        types.append((letter, unit.tag(type_), numbers))
+        return len(types) - 1
+
+    params = tuple(map(number, unit.entry.params))
+    tags: list[int] = []
+    while len(tags) < len(unit.tags):  # a type may have a part that had no tag yet
+        tags.append(number(unit.tags[len(tags)]))
+    return tuple(types), params, tuple(tags)
 
 
 def guard_rows(guards: tuple[Any, ...]) -> tuple[tuple[Any, ...], ...] | None:

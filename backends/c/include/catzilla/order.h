@@ -116,6 +116,17 @@ static inline void cz_flag_add(_Atomic uint32_t *flag, uint32_t n)
     atomic_fetch_add_explicit(flag, n, memory_order_relaxed);
 }
 
+/* A pointer that one thread sets and others look at. acq_rel: they see what it points to. */
+static inline void *cz_pointer_swap(_Atomic(void *) *pointer, void *value)
+{
+    return atomic_exchange_explicit(pointer, value, memory_order_acq_rel);
+}
+
+static inline void *cz_pointer_read(_Atomic(void *) *pointer)
+{
+    return atomic_load_explicit(pointer, memory_order_acquire);
+}
+
 /* -- parking ---------------------------------------------------------------------------------- */
 
 /* seq_cst, both sides: a producer pushes, fences, looks for sleepers; a sleeper lists itself, fences,

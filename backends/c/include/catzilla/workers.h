@@ -33,6 +33,7 @@ typedef struct cz_seat {
     void *running;         /* the owner's */
     int64_t started_ns;    /* of the run in progress, when recorded */
     void *frames;          /* the owner's: runs inside each other */
+    _Atomic(void *) run;   /* the owner's: what computes without its lock */
 } cz_seat_t;
 
 typedef struct {
@@ -74,6 +75,15 @@ cz_seat_t *cz_gate_take(cz_gate_t *gate, cz_idle_t *idle); /* the top one; NULL:
 static inline void cz_seat_listen(cz_seat_t *seat)
 {
     cz_call_swap(&seat->call, CZ_CALL_LISTENS);
+}
+/* What computes here from now on; what did before. Anybody may look at it. */
+static inline void *cz_seat_run(cz_seat_t *seat, void *run)
+{
+    return cz_pointer_swap(&seat->run, run);
+}
+static inline void *cz_seat_run_of(cz_seat_t *seat)
+{
+    return cz_pointer_read(&seat->run);
 }
 void cz_seat_sleep(cz_gate_t *gate, cz_seat_t *seat, int64_t spin_ns);
 void cz_seat_call(cz_seat_t *seat);

@@ -1,30 +1,24 @@
-/* Short kernels: compiled functions of numbers, without loops and without memory of their own.
+/* A compiled function as policy describes it (interface.Kernel): its types, its guards, and its calls.
  *
- * One is over in nanoseconds, sooner than the GIL could be given away and had back, so it is called with
- * the GIL held, as the Python function would be. Kernels that may take longer go through the plan's
- * runner, which calls them without it.
+ * A short kernel (numbers, no loop, no memory of its own) is over in nanoseconds, sooner than the GIL could
+ * be given away and had back, so it is called with the GIL held, as the Python function would be. All others
+ * compute without it: compute.c.
  */
-#include "native.h"
+#include "kernel.h"
 
-#include "catzilla_kernel.h"
-
-#define PARAMETERS 16
-
-struct KernelCall {
-    PyObject *object; /* interface.Kernel: keeps the library, and what is borrowed from it below */
-    PyObject *guards; /* tuple of (namespace, name, value, code, defaults, absent) */
-    PyObject *code;   /* that it was made of */
-    int (*call)(const cz_value_t *, cz_value_t *, cz_runtime_t *);
-    long long *runs;
-    long long depth, stack_bytes;
-    Py_ssize_t count;
-    char result, params[PARAMETERS];
-};
+void kernel_use(KernelCall *kernel)
+{
+    kernel->users++;
+}
 
 void kernel_drop(KernelCall *kernel)
 {
-    if (kernel == NULL)
+    if (kernel == NULL || --kernel->users > 0)
         return;
+    PyMem_Free(kernel->types);
+    PyMem_Free(kernel->items);
+    PyMem_Free(kernel->params);
+    PyMem_Free(kernel->tags);
     Py_XDECREF(kernel->guards);
     Py_XDECREF(kernel->code);
     Py_XDECREF(kernel->object);
@@ -33,7 +27,7 @@ void kernel_drop(KernelCall *kernel)
 
 int kernel_visit(KernelCall *kernel, visitproc visit, void *arg)
 {
-    if (kernel != NULL) {
+    if (kernel != NULL && kernel->users == 1) { /* else a run holds it too, which the collector does not know */
         Py_VISIT(kernel->object);
         Py_VISIT(kernel->guards);
         Py_VISIT(kernel->code);
@@ -41,28 +35,106 @@ int kernel_visit(KernelCall *kernel, visitproc visit, void *arg)
     return 0;
 }
 
+/* -- reading ----------------------------------------------------------------------------------- */
+
 static long long number_of(PyObject *object, const char *name)
 {
+    if (PyErr_Occurred())
+        return -1;
     PyObject *value = PyObject_GetAttrString(object, name);
     long long number = value == NULL ? -1 : PyLong_AsLongLong(value);
     Py_XDECREF(value);
     return number;
 }
 
-static int read_types(KernelCall *kernel, PyObject *object)
+/* Indices into the kernel's types, as pointers. */
+static int read_indices(KernelCall *kernel, PyObject *numbers, Type **into)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(numbers); i++) {
+        Py_ssize_t index = PyLong_AsSsize_t(PyTuple_GET_ITEM(numbers, i));
+        if (index < 0 || index >= kernel->type_count) {
+            if (!PyErr_Occurred())
+                PyErr_Format(PyExc_ValueError, "a kernel's layout has %zd types, and no number %zd", kernel->type_count,
+                             index);
+            return -1;
+        }
+        into[i] = &kernel->types[index];
+    }
+    return 0;
+}
+
+static int read_type(KernelCall *kernel, PyObject *row, Type *type, Type **items)
+{
+    const char *letter;
+    PyObject *numbers;
+    if (!PyArg_ParseTuple(row, "sLO!:layout", &letter, &type->tag, &PyTuple_Type, &numbers))
+        return -1;
+    type->letter = letter[0];
+    type->count = PyTuple_GET_SIZE(numbers);
+    type->items = items;
+    Py_ssize_t least = strchr("idbsn!T", type->letter) != NULL ? 0 : type->letter == 'D' ? 2 : 1;
+    if (strchr("idbsn!LDT?", type->letter) == NULL || type->count < least)
+        return PyErr_Format(PyExc_ValueError, "a kernel's layout has a type %R", row) == NULL ? -1 : 0;
+    return read_indices(kernel, numbers, items);
+}
+
+static int read_types(KernelCall *kernel, PyObject *rows)
+{
+    Py_ssize_t held = 0, at = 0;
+    kernel->type_count = PyTuple_GET_SIZE(rows);
+    for (Py_ssize_t i = 0; i < kernel->type_count; i++) {
+        PyObject *row = PyTuple_GET_ITEM(rows, i);
+        if (!PyTuple_CheckExact(row) || PyTuple_GET_SIZE(row) != 3 || !PyTuple_CheckExact(PyTuple_GET_ITEM(row, 2)))
+            return PyErr_Format(PyExc_TypeError, "a kernel's layout has a type %R", row) == NULL ? -1 : 0;
+        held += PyTuple_GET_SIZE(PyTuple_GET_ITEM(row, 2));
+    }
+    kernel->types = PyMem_Calloc((size_t)kernel->type_count + 1, sizeof *kernel->types);
+    kernel->items = PyMem_Calloc((size_t)held + 1, sizeof *kernel->items);
+    if (kernel->types == NULL || kernel->items == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < kernel->type_count; i++) {
+        if (read_type(kernel, PyTuple_GET_ITEM(rows, i), &kernel->types[i], &kernel->items[at]) < 0)
+            return -1;
+        at += kernel->types[i].count;
+    }
+    return 0;
+}
+
+/* layout: (types, the parameters' numbers, the numbers of the types with a tag of their own). */
+static int read_layout(KernelCall *kernel, PyObject *object)
+{
+    PyObject *layout = PyObject_GetAttrString(object, "layout"), *rows, *params, *tags;
+    int result = -1;
+    if (layout != NULL &&
+        PyArg_ParseTuple(layout, "O!O!O!:layout", &PyTuple_Type, &rows, &PyTuple_Type, &params, &PyTuple_Type, &tags)) {
+        kernel->count = PyTuple_GET_SIZE(params);
+        kernel->tag_count = PyTuple_GET_SIZE(tags);
+        kernel->params = PyMem_Calloc((size_t)kernel->count + 1, sizeof *kernel->params);
+        kernel->tags = PyMem_Calloc((size_t)kernel->tag_count + 1, sizeof *kernel->tags);
+        if (kernel->params == NULL || kernel->tags == NULL)
+            PyErr_NoMemory();
+        else if (read_types(kernel, rows) == 0 && read_indices(kernel, params, kernel->params) == 0)
+            result = read_indices(kernel, tags, kernel->tags);
+    }
+    Py_XDECREF(layout);
+    return result;
+}
+
+static int read_quick(KernelCall *kernel, PyObject *object)
 {
     PyObject *type_code = PyObject_GetAttrString(object, "type_code");
     char *text;
     int result = -1;
     if (type_code != NULL && PyBytes_AsStringAndSize(type_code, &text, NULL) == 0) {
         const char *arrow = strchr(text, '>');
-        kernel->count = arrow == NULL ? -1 : arrow - text;
-        if (kernel->count < 0 || kernel->count > PARAMETERS || strspn(text, "ibd") != (size_t)kernel->count ||
-            strchr("ibdn", arrow[1]) == NULL) {
+        if (arrow == NULL || arrow - text != kernel->count || kernel->count > PARAMETERS ||
+            strspn(text, "ibd") != (size_t)kernel->count || arrow[1] == 0 || strchr("ibdn", arrow[1]) == NULL) {
             PyErr_Format(PyExc_ValueError, "a short kernel takes up to %d numbers and gives one, not %s", PARAMETERS,
                          text);
         } else {
-            memcpy(kernel->params, text, (size_t)kernel->count);
+            memcpy(kernel->letters, text, (size_t)kernel->count);
             kernel->result = arrow[1];
             result = 0;
         }
@@ -78,18 +150,22 @@ static KernelCall *kernel_new(PyObject *object)
         PyErr_NoMemory();
         return NULL;
     }
+    kernel->users = 1;
     kernel->object = Py_NewRef(object);
-    long long address = number_of(object, "address");
-    long long runs = PyErr_Occurred() ? -1 : number_of(object, "runs_address");
-    kernel->depth = PyErr_Occurred() ? -1 : number_of(object, "depth");
-    kernel->stack_bytes = PyErr_Occurred() ? -1 : number_of(object, "stack_bytes");
+    long long address = number_of(object, "address"), runs = number_of(object, "runs_address");
+    kernel->depth = number_of(object, "depth");
+    kernel->stack_bytes = number_of(object, "stack_bytes");
+    kernel->limit_bytes = number_of(object, "limit_bytes");
+    kernel->quick = number_of(object, "short") == 1;
+    kernel->recursive = number_of(object, "recursive") == 1;
     if (!PyErr_Occurred() && (kernel->guards = PyObject_GetAttrString(object, "guard_rows")) != NULL &&
-        (kernel->code = PyObject_GetAttrString(object, "code")) != NULL && read_types(kernel, object) == 0) {
+        (kernel->code = PyObject_GetAttrString(object, "code")) != NULL && read_layout(kernel, object) == 0 &&
+        (!kernel->quick || read_quick(kernel, object) == 0)) {
         kernel->call = (int (*)(const cz_value_t *, cz_value_t *, cz_runtime_t *))(intptr_t)address;
-        kernel->runs = (long long *)(intptr_t)runs;
-        if (PyTuple_CheckExact(kernel->guards))
+        kernel->runs = (_Atomic int64_t *)(intptr_t)runs;
+        if (PyTuple_CheckExact(kernel->guards) || kernel->guards == Py_None)
             return kernel;
-        PyErr_SetString(PyExc_TypeError, "guard_rows must be a tuple");
+        PyErr_SetString(PyExc_TypeError, "guard_rows must be a tuple or None");
     }
     kernel_drop(kernel);
     return NULL;
@@ -98,6 +174,8 @@ static KernelCall *kernel_new(PyObject *object)
 int kernel_read(PlanView *view, PyObject *object)
 {
     KernelCall *old = view->kernel, *kernel = NULL;
+    if (old != NULL && old->object == object)
+        return 0;
     if (object != Py_None && PyFunction_Check(view->fn) && (kernel = kernel_new(object)) == NULL)
         return -1;
     view->kernel = kernel;
@@ -105,13 +183,12 @@ int kernel_read(PlanView *view, PyObject *object)
     return 0;
 }
 
-/* Every global name is what it was: 1; else 0. */
-static int holds(KernelCall *kernel, PyObject *fn)
+/* -- before a call ----------------------------------------------------------------------------- */
+
+static bool rows_hold(PyObject *rows)
 {
-    if (PyFunction_GET_CODE(fn) != kernel->code)
-        return 0;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kernel->guards); i++) {
-        PyObject *row = PyTuple_GET_ITEM(kernel->guards, i);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(rows); i++) {
+        PyObject *row = PyTuple_GET_ITEM(rows, i);
         PyObject *value = PyTuple_GET_ITEM(row, 2), *code = PyTuple_GET_ITEM(row, 3);
         PyObject *found = PyDict_GetItemWithError(PyTuple_GET_ITEM(row, 0), PyTuple_GET_ITEM(row, 1));
         if (found == NULL) {
@@ -119,22 +196,57 @@ static int holds(KernelCall *kernel, PyObject *fn)
                 PyErr_Clear();
             else if (PyTuple_GET_ITEM(row, 5) == Py_True)
                 continue;
-            return 0;
+            return false;
         }
         if (found != value)
-            return 0;
+            return false;
         if (code == Py_None)
             continue;
         PyObject *defaults = PyFunction_GET_DEFAULTS(value);
         if (PyFunction_GET_CODE(value) != code || (defaults == NULL ? Py_None : defaults) != PyTuple_GET_ITEM(row, 4))
-            return 0;
+            return false;
     }
-    return 1;
+    return true;
 }
 
-enum { FITS, OTHER_TYPES, TOO_LARGE };
+/* Every global name is what it was. */
+bool kernel_holds(KernelCall *kernel, PyObject *fn)
+{
+    if (PyFunction_GET_CODE(fn) != kernel->code)
+        return false;
+    if (kernel->guards != Py_None)
+        return rows_hold(kernel->guards);
+    PyObject *holds = PyObject_CallMethod(kernel->object, "holds", NULL);
+    if (holds == NULL)
+        PyErr_Clear(); /* what cannot be looked at is not what it was: the interpreter says what is wrong */
+    Py_XDECREF(holds);
+    return holds == Py_True;
+}
 
-static int argument(char letter, PyObject *value, cz_value_t *slot)
+static PyObject *keyword_default(PyObject *fn, Py_ssize_t index)
+{
+    PyObject *defaults = PyFunction_GET_KW_DEFAULTS(fn);
+    PyObject *names = defaults == NULL ? NULL : PyCode_GetVarnames((PyCodeObject *)PyFunction_GET_CODE(fn));
+    if (names == NULL)
+        return NULL;
+    PyObject *value = PyDict_GetItemWithError(defaults, PyTuple_GET_ITEM(names, index));
+    Py_DECREF(names);
+    return value;
+}
+
+PyObject *kernel_parameter(PyObject *fn, PyObject *const *args, Py_ssize_t count, Py_ssize_t index)
+{
+    Py_ssize_t positional = ((PyCodeObject *)PyFunction_GET_CODE(fn))->co_argcount;
+    if (index < count)
+        return count <= positional ? args[index] : NULL;
+    if (index >= positional)
+        return keyword_default(fn, index);
+    PyObject *defaults = PyFunction_GET_DEFAULTS(fn);
+    Py_ssize_t first = positional - (defaults != NULL ? PyTuple_GET_SIZE(defaults) : 0);
+    return index >= first ? PyTuple_GET_ITEM(defaults, index - first) : NULL;
+}
+
+static inline int argument(char letter, PyObject *value, cz_value_t *slot)
 {
     if (letter == 'i') {
         int overflow = 0;
@@ -160,14 +272,30 @@ static int argument(char letter, PyObject *value, cz_value_t *slot)
 
 static int arguments(KernelCall *kernel, PyObject *fn, PyObject *const *args, Py_ssize_t count, cz_value_t *slots)
 {
-    PyObject *defaults = PyFunction_GET_DEFAULTS(fn);
-    Py_ssize_t first = kernel->count - (defaults != NULL ? PyTuple_GET_SIZE(defaults) : 0);
-    if (count > kernel->count || count < first)
+    if (count > kernel->count)
         return OTHER_TYPES;
     int result = FITS;
-    for (Py_ssize_t i = 0; i < kernel->count && result == FITS; i++)
-        result = argument(kernel->params[i], i < count ? args[i] : PyTuple_GET_ITEM(defaults, i - first), &slots[i]);
+    for (Py_ssize_t i = 0; i < kernel->count && result == FITS; i++) {
+        PyObject *value = i < count ? args[i] : kernel_parameter(fn, args, count, i);
+        result = value == NULL ? OTHER_TYPES : argument(kernel->letters[i], value, &slots[i]);
+    }
     return result;
+}
+
+/* -- calls ------------------------------------------------------------------------------------- */
+
+void kernel_left(Engine *engine, KernelCall *kernel, PyObject *const *args, Py_ssize_t count, long why)
+{
+    PyObject *object = Py_NewRef(kernel->object), *values = PyTuple_New(count), *result = NULL;
+    for (Py_ssize_t i = 0; values != NULL && i < count; i++)
+        PyTuple_SET_ITEM(values, i, Py_NewRef(args[i]));
+    if (values != NULL)
+        result = PyObject_CallMethod(object, "left", "Ol", values, why);
+    if (result == NULL)
+        report_fault(engine);
+    Py_XDECREF(result);
+    Py_XDECREF(values);
+    Py_DECREF(object);
 }
 
 static PyObject *value_of(char letter, cz_value_t *result)
@@ -184,30 +312,18 @@ static PyObject *value_of(char letter, cz_value_t *result)
     }
 }
 
-/* Policy counts it, and may decide to have another kernel, or none. */
-static void tell_left(Engine *engine, KernelCall *kernel, PyObject *const *args, Py_ssize_t count, long why)
+PyObject *kernel_call(Engine *engine, cz_seat_t *seat, Handle *handle, PyObject *const *args, Py_ssize_t count)
 {
-    PyObject *object = Py_NewRef(kernel->object), *values = PyTuple_New(count), *result = NULL;
-    for (Py_ssize_t i = 0; values != NULL && i < count; i++)
-        PyTuple_SET_ITEM(values, i, Py_NewRef(args[i]));
-    if (values != NULL)
-        result = PyObject_CallMethod(object, "left", "Ol", values, why);
-    if (result == NULL)
-        report_fault(engine);
-    Py_XDECREF(result);
-    Py_XDECREF(values);
-    Py_DECREF(object);
-}
-
-PyObject *kernel_call(Engine *engine, PlanView *view, PyObject *const *args, Py_ssize_t count)
-{
+    PlanView *view = handle->view;
     KernelCall *kernel = view->kernel;
     PyThreadState *thread = PyThreadState_Get();
-    cz_value_t slots[PARAMETERS], result;
-    long why = -1; /* other types */
     if (thread->c_tracefunc != NULL || thread->c_profilefunc != NULL)
         return PyObject_Vectorcall(view->fn, args, (size_t)count, NULL); /* who traces wants to see it run */
-    if (!holds(kernel, view->fn)) {
+    if (!kernel->quick)
+        return kernel_compute(engine, seat, handle, args, count);
+    cz_value_t slots[PARAMETERS], result;
+    long why = -1; /* other types */
+    if (!kernel_holds(kernel, view->fn)) {
         why = -2;
     } else {
         int fit = arguments(kernel, view->fn, args, count, slots);
@@ -216,7 +332,7 @@ PyObject *kernel_call(Engine *engine, PlanView *view, PyObject *const *args, Py_
         if (fit == FITS) {
             cz_runtime_t rt = {.depth = kernel->depth, .stack_bytes = kernel->stack_bytes};
             if (kernel->call(slots, &result, &rt) == CZ_OK) {
-                ++*kernel->runs;
+                cz_count_add(kernel->runs, 1);
                 cz_metrics_add(&engine->metrics, CZ_NATIVE_EXECUTIONS, 1);
                 return value_of(kernel->result, &result);
             }
@@ -224,7 +340,7 @@ PyObject *kernel_call(Engine *engine, PlanView *view, PyObject *const *args, Py_
         }
     }
     PyObject *fn = Py_NewRef(view->fn);
-    tell_left(engine, kernel, args, count, why);
+    kernel_left(engine, kernel, args, count, why);
     PyObject *value = PyObject_Vectorcall(fn, args, (size_t)count, NULL);
     Py_DECREF(fn);
     return value;

@@ -86,7 +86,8 @@ static int fill(PyObject *module)
         intern("on_settled", &cz.s_on_settled) < 0 || intern("failed", &cz.s_failed) < 0 ||
         intern("_wait", &cz.s_wait) < 0 || intern("due_ns", &cz.s_due_ns) < 0 || intern("timed", &cz.s_timed) < 0 ||
         intern("tb_next", &cz.s_tb_next) < 0 || intern("fn", &cz.s_fn) < 0 || intern("lane", &cz.s_lane) < 0 ||
-        intern("arity", &cz.s_arity) < 0 || intern("runner", &cz.s_runner) < 0 || intern("kernel", &cz.s_kernel) < 0)
+        intern("arity", &cz.s_arity) < 0 || intern("runner", &cz.s_runner) < 0 || intern("kernel", &cz.s_kernel) < 0 ||
+        intern("cancel_requested", &cz.s_cancel_requested) < 0)
         return -1;
     if (make_type(&handle_spec, &cz.handle) < 0 || make_type(&plan_spec, &cz.plan) < 0 ||
         make_type(&engine_spec, &cz.engine) < 0 || make_type(&queue_spec, &cz.queue) < 0 ||

@@ -85,7 +85,7 @@ typedef struct {
     PyObject *again, *detached, *condemned, *interrupted; /* catzilla.interface and .errors */
     PyObject *safepoint, *empty;
     PyObject *s_context, *s_kwargs, *s_on_settled, *s_failed, *s_wait, *s_due_ns, *s_timed, *s_tb_next;
-    PyObject *s_fn, *s_lane, *s_arity, *s_runner, *s_kernel;
+    PyObject *s_fn, *s_lane, *s_arity, *s_runner, *s_kernel, *s_cancel_requested;
 } Natives;
 
 extern Natives cz; /* one interpreter: Catzilla refuses to run in another */
@@ -117,8 +117,12 @@ static inline void plan_refresh(Engine *engine, PlanView *view)
 int kernel_read(PlanView *view, PyObject *kernel); /* replaces the view's; None: it has none any more */
 void kernel_drop(KernelCall *kernel);
 int kernel_visit(KernelCall *kernel, visitproc visit, void *arg);
-/* The function's value, as C or, where that will not do, as Python. */
-PyObject *kernel_call(Engine *engine, PlanView *view, PyObject *const *args, Py_ssize_t count);
+/* The function's value, as C or, where that will not do, as Python; Natives.detached: it is settled. */
+PyObject *kernel_call(Engine *engine, cz_seat_t *seat, Handle *handle, PyObject *const *args, Py_ssize_t count);
+
+/* -- compute.c */
+void compute_stop(cz_seat_t *seat, Handle *handle); /* the kernel that computes there for the handle; NULL: for any */
+PyObject *compute_handle(cz_seat_t *seat);          /* borrowed; NULL: no kernel computes there */
 
 /* -- handle.c */
 extern PyType_Spec handle_spec;

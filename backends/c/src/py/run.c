@@ -23,11 +23,11 @@ static int read_ext(PyObject *ext, PyObject **context, PyObject **kwargs)
     return 0;
 }
 
-static PyObject *call(Handle *handle, PyObject *args, PyObject *kwargs)
+static PyObject *call(cz_seat_t *seat, Handle *handle, PyObject *args, PyObject *kwargs)
 {
     PlanView *view = handle->view;
     if (view->kernel != NULL && kwargs == NULL)
-        return kernel_call(engine_of(handle), view, &PyTuple_GET_ITEM(args, 0), PyTuple_GET_SIZE(args));
+        return kernel_call(engine_of(handle), seat, handle, &PyTuple_GET_ITEM(args, 0), PyTuple_GET_SIZE(args));
     if (view->runner == NULL)
         return PyObject_Call(view->fn, args, kwargs);
     PyObject *keywords = kwargs != NULL ? Py_NewRef(kwargs) : PyDict_New();
@@ -42,7 +42,7 @@ static PyObject *call(Handle *handle, PyObject *args, PyObject *kwargs)
 }
 
 /* *runner: whether it went through the plan's. */
-static PyObject *call_in_context(Handle *handle, PyObject *args, bool own_context, bool *runner)
+static PyObject *call_in_context(cz_seat_t *seat, Handle *handle, PyObject *args, bool own_context, bool *runner)
 {
     PyObject *context = NULL, *kwargs = NULL, *ext = handle_ext(handle);
     if (ext != NULL && read_ext(ext, &context, &kwargs) < 0)
@@ -52,7 +52,7 @@ static PyObject *call_in_context(Handle *handle, PyObject *args, bool own_contex
     if (context != NULL && PyContext_Enter(context) < 0)
         goto failed;
     *runner = handle->view->runner != NULL && (handle->view->kernel == NULL || kwargs != NULL);
-    PyObject *value = call(handle, args, kwargs);
+    PyObject *value = call(seat, handle, args, kwargs);
     if (context != NULL) {
         PyObject *error = take_exception();
         if (PyContext_Exit(context) < 0)
@@ -127,7 +127,7 @@ int run_task(Engine *engine, cz_seat_t *seat, Handle *handle, bool own_context, 
     if (weight)
         seat->started_ns = started_ns = cz_now_ns();
     if (args != NULL)
-        value = call_in_context(handle, args, own_context, &runner);
+        value = call_in_context(seat, handle, args, own_context, &runner);
     PyObject *error = value == NULL ? take_exception() : NULL;
     int result;
     if (value == cz.condemned || (runner && error != NULL && PyErr_GivenExceptionMatches(error, cz.interrupted))) {

@@ -104,9 +104,10 @@ static int run_plain(Engine *engine, cz_seat_t *seat, Handle *handle)
     PyObject *fn = handle->view->fn, *args = handle->payload, *value;
     uint32_t word = cz_word_load(&handle->cell.word), was;
     handle->payload = NULL; /* ours: an end from outside must not take it away from the call */
-    if (handle->view->kernel != NULL) {
+    bool kernel = handle->view->kernel != NULL;
+    if (kernel) {
         bool tuple = args != NULL && !(word & CZ_ONE_ARG);
-        value = kernel_call(engine, handle->view, tuple ? &PyTuple_GET_ITEM(args, 0) : &args,
+        value = kernel_call(engine, seat, handle, tuple ? &PyTuple_GET_ITEM(args, 0) : &args,
                             tuple ? PyTuple_GET_SIZE(args) : args != NULL);
     } else if (args == NULL)
         value = PyObject_CallNoArgs(fn);
@@ -118,6 +119,8 @@ static int run_plain(Engine *engine, cz_seat_t *seat, Handle *handle)
     if (value == NULL) {
         if (!handle_fail(handle, CZ_FAILED, take_exception(), 0, seat->tally))
             result = LEAVE;
+    } else if (kernel && value == cz.detached) {
+        Py_DECREF(value); /* its kernel was stopped */
     } else if ((cz_word_load(&handle->cell.word) & CZ_STATE) != CZ_RUNNING) {
         Py_DECREF(value);
         result = LEAVE; /* abandoned by a shutdown */

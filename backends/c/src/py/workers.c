@@ -317,7 +317,42 @@ static PyObject *workers_snapshot(PyObject *self, PyObject *Py_UNUSED(unused))
     return views;
 }
 
+/* End the handle's kernel (None: every kernel) at its next round of a loop. */
+static PyObject *workers_stop_kernel(PyObject *self, PyObject *object)
+{
+    Engine *engine = engine_self(self);
+    if (object != Py_None && !Py_IS_TYPE(object, cz.handle))
+        return PyErr_Format(PyExc_TypeError, "stop_kernel() takes a handle of this backend or None, not %R", object);
+    Handle *handle = object == Py_None ? NULL : (Handle *)object;
+    for (cz_seat_t *seat = engine->gate.seats; seat != NULL; seat = seat->next)
+        compute_stop(seat, handle);
+    for (cz_seat_t *seat = engine->visitors; seat != NULL; seat = seat->next)
+        compute_stop(seat, handle);
+    Py_RETURN_NONE;
+}
+
+static int add_kernel(PyObject *handles, cz_seat_t *seat)
+{
+    PyObject *handle = compute_handle(seat);
+    return handle == NULL ? 0 : PyList_Append(handles, handle);
+}
+
+static PyObject *workers_kernels(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    Engine *engine = engine_self(self);
+    PyObject *handles = PyList_New(0);
+    for (cz_seat_t *seat = engine->gate.seats; handles != NULL && seat != NULL; seat = seat->next)
+        if (add_kernel(handles, seat) < 0)
+            Py_CLEAR(handles);
+    for (cz_seat_t *seat = engine->visitors; handles != NULL && seat != NULL; seat = seat->next)
+        if (add_kernel(handles, seat) < 0)
+            Py_CLEAR(handles);
+    return handles;
+}
+
 static PyMethodDef workers_methods[] = {
+    {"stop_kernel", workers_stop_kernel, METH_O, NULL},
+    {"kernels", workers_kernels, METH_NOARGS, NULL},
     {"resize", workers_resize, METH_O, NULL},
     {"reserve", workers_reserve, METH_O, NULL},
     {"serve", workers_serve, METH_O, NULL},

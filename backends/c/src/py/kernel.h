@@ -1,0 +1,73 @@
+/* Compiled functions: what is known of one, and one run of it. */
+#ifndef CATZILLA_KERNEL_CALL_H
+#define CATZILLA_KERNEL_CALL_H
+
+#include "native.h"
+
+#include "catzilla_kernel.h"
+
+#define PARAMETERS 16 /* of a short kernel */
+#define ROOM 256      /* bytes of arguments without a block of their own */
+
+/* A type of the kernel's: a letter of its type code, the tag that values of it have, and what it holds. */
+typedef struct Type {
+    char letter; /* i d b s n !: as in compiler/types.py; L D T: list, dict, tuple; ?: one of the items */
+    long long tag;
+    Py_ssize_t count;
+    struct Type **items;
+} Type;
+
+struct KernelCall {
+    PyObject *object; /* interface.Kernel: keeps the library, and what is borrowed from it below */
+    PyObject *guards; /* tuple of (namespace, name, value, code, defaults, absent), or None: the object is asked */
+    PyObject *code;   /* that it was made of */
+    int (*call)(const cz_value_t *, cz_value_t *, cz_runtime_t *);
+    _Atomic int64_t *runs;
+    long long depth, stack_bytes, limit_bytes;
+    Py_ssize_t users; /* the view, and runs */
+    bool quick;       /* short: called with the GIL held */
+    bool recursive;
+    Py_ssize_t count, type_count, tag_count;
+    Type *types, **items;
+    Type **params, **tags; /* tags: from CZ_FIRST_TYPE on */
+    char result;
+    char letters[PARAMETERS]; /* of the parameters of a quick one */
+};
+
+/* One call, from its arguments to its result. Made, and looked at, with the GIL; the kernel itself runs without. */
+typedef struct Run {
+    Handle *handle;     /* borrowed */
+    KernelCall *kernel; /* a user */
+    PyObject *kept;     /* list of what the slots point into, or NULL */
+    void *blocks;       /* of the arguments, by their first word */
+    char *next, *end;
+    int status;
+    cz_runtime_t rt;
+    cz_value_t result, *slots;
+    _Alignas(16) char room[ROOM];
+} Run;
+
+enum { FITS, OTHER_TYPES, TOO_LARGE, NO_MEMORY }; /* NO_MEMORY: an exception is set */
+
+/* -- kernel.c */
+void kernel_use(KernelCall *kernel);
+bool kernel_holds(KernelCall *kernel, PyObject *fn);
+/* Policy counts it, and may decide to have another kernel, or none. */
+void kernel_left(Engine *engine, KernelCall *kernel, PyObject *const *args, Py_ssize_t count, long why);
+/* The value of each parameter in turn, borrowed; NULL: the call does not fit. */
+PyObject *kernel_parameter(PyObject *fn, PyObject *const *args, Py_ssize_t count, Py_ssize_t index);
+
+/* -- convert.c */
+int run_put(Run *run, Type *type, PyObject *value, cz_value_t *slot);
+void *run_room(Run *run, size_t bytes); /* NULL: no memory, and an exception */
+PyObject *run_value(Run *run);          /* of what it gave */
+int run_print(Run *run);                /* what it printed, by Python's print; -1: an exception */
+
+/* -- compute.c */
+/* Ready to go, with the guards looked at; NULL: *why says why not (-1, -2, -3), or 0 with an exception. */
+Run *run_new(Handle *handle, KernelCall *kernel, PyObject *fn, PyObject *const *args, Py_ssize_t count, long *why);
+void run_free(Run *run);
+/* The function's value, computed without the GIL; Natives.detached: it was stopped, and is settled. */
+PyObject *kernel_compute(Engine *engine, cz_seat_t *seat, Handle *handle, PyObject *const *args, Py_ssize_t count);
+
+#endif
