@@ -82,7 +82,12 @@ def promise(system: TaskSystem, plan: Plan, ext: Ext, follows: Any) -> Any:
     observation = system.observation
     if observation is not None:
         ext = observation.submitting(plan, ext)
-    following: Any = system.engine.queue.promise(plan, ext)
+    try:
+        following: Any = system.engine.queue.promise(plan, ext)
+    except BaseException as error:  # no memory
+        if observation is not None:
+            observation.refused(ext, error)
+        raise
     if observation is not None:
         observation.accepted(following)
     return following

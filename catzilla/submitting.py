@@ -58,17 +58,18 @@ class Submitting:
 
     def submit(self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any] | None) -> Any:
         plan, args, ext = self._prepare(fn, args, kwargs, options)
-        handle = self.accept(plan, args, ext)
-        return self._full.solve(handle, plan, args, ext) if isinstance(handle, Full) else handle
+        return self._accept_or_solve(plan, args, ext)
 
     async def submit_async(
         self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any] | None
     ) -> Any:
         plan, args, ext = self._prepare(fn, args, kwargs, options)
-        handle = self.accept(plan, args, ext)
-        if isinstance(handle, Full):
-            return await self._full.solve_async(handle, plan, args, ext)
-        return handle
+        try:
+            handle = self.accept(plan, args, ext)
+            return await self._full.solve_async(handle, plan, args, ext) if isinstance(handle, Full) else handle
+        except BaseException as error:
+            self.refused(ext, error)
+            raise
 
     def submit_many(self, fn: Any, rows: Iterable[tuple[Any, ...]], options: dict[str, Any]) -> list[Handle]:
         plan = self.plan_for(fn, options)
@@ -110,7 +111,12 @@ class Submitting:
         exts: list[Any] | None = None
         if context or self.needs_ext or plan.owner.options.delay_ms or plan.owner.limit is not None:
             exts = [Ext(context if context else None, None) for _ in rows]
-        return self._full.many(plan, rows, exts)
+        try:
+            return self._full.many(plan, rows, exts)
+        except BaseException as error:
+            for ext in exts or ():
+                self.refused(ext, error)
+            raise
 
     # -- their parts ---------------------------------------------------------------------------
 
@@ -132,8 +138,21 @@ class Submitting:
     ) -> Any:
         """Queue a call that was checked before; ``force``: over the bound, and never refused."""
         ext = Ext(context, kwargs) if context or kwargs or self.needs_ext else None
-        handle = self.accept(plan, args, ext, force)
-        return self._full.solve(handle, plan, args, ext) if isinstance(handle, Full) else handle
+        return self._accept_or_solve(plan, args, ext, force)
+
+    def _accept_or_solve(self, plan: Plan, args: tuple[Any, ...], ext: Ext | None, force: bool = False) -> Any:
+        try:
+            handle = self.accept(plan, args, ext, force)
+            return self._full.solve(handle, plan, args, ext) if isinstance(handle, Full) else handle
+        except BaseException as error:
+            self.refused(ext, error)
+            raise
+
+    def refused(self, ext: Ext | None, error: BaseException) -> None:
+        """Tell observers that a submit ends with ``error``."""
+        observation = self._system.observation
+        if observation is not None:
+            observation.refused(ext, error)
 
     def accept(self, plan: Plan, args: tuple[Any, ...], ext: Ext | None, force: bool = False) -> Handle | Full:
         """Charge the memory pool and queue the task, or say which of the two is full.
@@ -160,8 +179,11 @@ class Submitting:
         finally:
             if claim.handle is not None:
                 limits.watch(claim)
-        if observation is not None and same is None and not isinstance(handle, Full):
-            observation.accepted(handle)
+        if observation is not None and not isinstance(handle, Full):
+            if same is None:
+                observation.accepted(handle)
+            else:
+                observation.refused(ext, None)
         return Full.PARKED if handle is Full.LANE and parked else handle
 
     def _accept(

@@ -17,7 +17,19 @@ class TaskRecord:
     a key of its own.
     """
 
-    __slots__ = ("accepted_ns", "args", "ended_ns", "kwargs", "lane", "name", "notes", "open", "plan", "started_ns")
+    __slots__ = (
+        "accepted_ns",
+        "args",
+        "ended_ns",
+        "kwargs",
+        "lane",
+        "name",
+        "notes",
+        "open",
+        "plan",
+        "queued",
+        "started_ns",
+    )
 
     def __init__(self, plan: Plan, accepted_ns: int) -> None:
         self.plan = plan
@@ -29,6 +41,7 @@ class TaskRecord:
         self.args: tuple[Any, ...] = ()  # of the last attempt, from its start on
         self.kwargs: dict[str, Any] = {}
         self.open: list[None] = []  # one entry while an attempt runs; taking it decides who ends it
+        self.queued = False  # observers were told that it was accepted, or that it was not
         self.notes: dict[Any, Any] = {}
 
 
@@ -40,10 +53,16 @@ class Observer:
     """
 
     def submitting(self, record: TaskRecord) -> None:
-        """A task is about to be queued, in the submitter's context. Nothing follows if there is no room for it."""
+        """A task is about to be queued, in the submitter's context: ``accepted`` or ``refused`` follows."""
 
     def accepted(self, record: TaskRecord, task: TaskResult[Any]) -> None:
         """It was queued. A worker may be quicker: ``started`` can come at the same time, on its thread."""
+
+    def refused(self, record: TaskRecord, error: BaseException | None) -> None:
+        """Its submit has no new result: ``error`` is raised there. None: it is ``unique``, and was queued already.
+
+        Of a task that a shutdown took back while it was submitted ``finished`` is told too.
+        """
 
     def started(self, record: TaskRecord, task: TaskResult[Any]) -> None:
         """An attempt begins (``task.attempt`` counts them), in the task's own context."""
@@ -61,4 +80,4 @@ class Observer:
         """This is the child of a fork: forget what belongs to the parent."""
 
 
-EVENTS = ("submitting", "accepted", "started", "stopped", "retried", "finished")
+EVENTS = ("submitting", "accepted", "refused", "started", "stopped", "retried", "finished")

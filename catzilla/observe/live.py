@@ -127,7 +127,9 @@ class LiveView(TaskMeter):
         ext = Ext(None, failure.kwargs or None)
         handle = self._system.submitting.accept(failure.plan, failure.args, ext)
         if isinstance(handle, Full):
-            raise ConfigValueError("there is no room for it now: try again when the queue is shorter")
+            error = ConfigValueError("there is no room for it now: try again when the queue is shorter")
+            self._system.submitting.refused(ext, error)
+            raise error
         return handle  # type: ignore[return-value]
 
     # -- looking -------------------------------------------------------------------------------

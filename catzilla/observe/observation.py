@@ -41,7 +41,15 @@ class Observation:
 
     def _choose(self) -> None:
         """Of each event, the methods that somebody has overridden."""
-        self._submitting, self._accepted, self._started, self._stopped, self._retried, self._finished = (
+        (
+            self._submitting,
+            self._accepted,
+            self._refused,
+            self._started,
+            self._stopped,
+            self._retried,
+            self._finished,
+        ) = (
             tuple(
                 getattr(observer, event)
                 for observer in self.observers
@@ -75,8 +83,19 @@ class Observation:
         return ext
 
     def accepted(self, handle: Any) -> None:
+        record: TaskRecord = handle.ext.record
+        record.queued = True
         if self._accepted:
-            self._tell(self._accepted, handle.ext.record, handle)
+            self._tell(self._accepted, record, handle)
+
+    def refused(self, ext: Ext | None, error: BaseException | None) -> None:
+        """Its submit ends with ``error``, whatever had been tried to make room for it."""
+        record = None if ext is None else ext.record
+        if record is None or record.queued:
+            return
+        record.queued = True
+        if self._refused:
+            self._tell(self._refused, record, error)
 
     def started(self, record: TaskRecord, handle: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         record.args = args

@@ -10,6 +10,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from catzilla.priority import TaskStatus
+
 from .events import Observer, TaskRecord
 
 try:
@@ -26,16 +28,16 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from catzilla.handle import TaskResult
-    from catzilla.priority import TaskStatus
 
 
 class _Trace:
     """What one task's record notes."""
 
-    __slots__ = ("attempt", "attributes", "context", "sent", "thread_id", "token")
+    __slots__ = ("attempt", "attributes", "context", "sent", "thread_id", "token", "unsent")
 
     def __init__(self, sent: Span, attributes: dict[str, Any]) -> None:
         self.sent = sent
+        self.unsent = [sent]  # taking it decides who ends it: the submitter, or a worker that is quicker
         self.context = trace.set_span_in_context(sent)
         self.attributes = attributes
         self.attempt: Span | None = None
@@ -63,10 +65,10 @@ class TaskTracer(Observer):
         record.notes[self] = _Trace(sent, attributes)
 
     def accepted(self, record: TaskRecord, task: TaskResult[Any]) -> None:
-        traced: _Trace | None = record.notes.get(self)
-        if traced is not None:
-            traced.sent.set_attribute("messaging.message.id", task.task_id)
-            traced.sent.end()
+        _sent(record.notes.get(self), task.task_id, None)
+
+    def refused(self, record: TaskRecord, error: BaseException | None) -> None:
+        _sent(record.notes.pop(self, None), None, error)
 
     def started(self, record: TaskRecord, task: TaskResult[Any]) -> None:
         traced: _Trace | None = record.notes.get(self)
@@ -99,12 +101,33 @@ class TaskTracer(Observer):
         if traced.thread_id == threading.get_ident():  # else it was taken away, and with its thread the context
             otel_context.detach(traced.token)
         traced.token = None
-        span = traced.attempt
-        if error is not None:
-            span.record_exception(error)
-            span.set_attribute("error.type", type(error).__qualname__)
-            span.set_status(Status(StatusCode.ERROR, str(error)))
-        span.end()
+        _end(traced.attempt, error)
 
     def finished(self, record: TaskRecord, task: TaskResult[Any], status: TaskStatus) -> None:
-        record.notes.pop(self, None)
+        traced: _Trace | None = record.notes.pop(self, None)
+        # Its submit has not come back yet. One that a shutdown took back before anybody had its result was not sent.
+        if traced is not None and traced.unsent:
+            error: BaseException | None = (
+                task.error() if status is TaskStatus.CANCELLED and traced.attempt is None else None
+            )
+            _sent(traced, task.task_id, error)
+
+
+def _sent(traced: _Trace | None, task_id: str | None, error: BaseException | None) -> None:
+    if traced is None:
+        return
+    try:
+        span = traced.unsent.pop()
+    except IndexError:
+        return
+    if task_id is not None:
+        span.set_attribute("messaging.message.id", task_id)
+    _end(span, error)
+
+
+def _end(span: Span, error: BaseException | None) -> None:
+    if error is not None:
+        span.record_exception(error)
+        span.set_attribute("error.type", type(error).__qualname__)
+        span.set_status(Status(StatusCode.ERROR, str(error)))
+    span.end()

@@ -2,7 +2,8 @@
 
 The owner holds a lock on a file (``flock``), which the kernel releases when the process ends, however
 it ends. The file also says when the schedule was last due, so that whoever comes next goes on there. A
-file beside it marks the schedule as paused, for all of them.
+file beside it says whether the schedule is paused, for all of them. Where it was cleaned away (/tmp often
+is), whoever knows it as paused writes it anew: only resume() ends a pause.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ try:
 except ImportError:  # not POSIX
     fcntl = None  # type: ignore[assignment]
 
+_PAUSED: Final = b"1"  # what the mark says: one byte, so that nobody reads half of it
+_RUNS: Final = b"0"
 _WIDTH: Final = 24  # of the number in the file: written and read in one step
 
 
@@ -33,8 +36,9 @@ class Owner:
             raise ConfigValueError(
                 f"schedule {name}: per='host' needs file locks (POSIX), which this platform lacks; use per='process'"
             )
+        self._directory = directory
         try:
-            folder = _own_directory() if directory is None else _given_directory(directory)
+            folder = self._folder()
         except OSError as error:
             raise ConfigValueError(
                 f"schedule {name}: its lock cannot be kept in {error.filename or directory}: {error.strerror}; name "
@@ -43,6 +47,7 @@ class Owner:
         digest = hashlib.blake2b(f"{file}\0{name}".encode(), digest_size=8).hexdigest()
         self.path = os.path.join(folder, f"schedule-{re.sub('[^A-Za-z0-9_.-]', '_', name)[-80:]}-{digest}.lock")
         self._pause_path = self.path + ".paused"
+        self._was_paused = False  # when it was last looked at
         self._fd: int | None = None
 
     @property
@@ -65,7 +70,7 @@ class Owner:
         """Become the owner, unless somebody is. OSError: the file cannot be opened."""
         if self._fd is not None:
             return True
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = self._open(self.path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -97,16 +102,43 @@ class Owner:
             os.pwrite(self._fd, b"%-*d" % (_WIDTH, last_ns), 0)
 
     def paused(self) -> bool:
-        return os.path.exists(self._pause_path)
+        """OSError: the mark was cleaned away, and cannot be written anew."""
+        while True:
+            try:
+                with open(self._pause_path, "rb") as file:
+                    self._was_paused = file.read(1) != _RUNS
+            except FileNotFoundError:
+                if self._was_paused:
+                    try:
+                        self._mark(_PAUSED, os.O_EXCL)
+                    except FileExistsError:
+                        continue  # somebody wrote it meanwhile: perhaps it goes on
+            return self._was_paused
 
     def pause(self) -> None:
-        os.close(os.open(self._pause_path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        self._mark(_PAUSED)
+        self._was_paused = True
 
     def resume(self) -> None:
+        self._mark(_RUNS)  # no mark would be one that was cleaned away
+        self._was_paused = False
+
+    def _mark(self, mark: bytes, flags: int = 0) -> None:
+        fd = self._open(self._pause_path, os.O_WRONLY | os.O_CREAT | flags)
         try:
-            os.unlink(self._pause_path)
+            os.pwrite(fd, mark, 0)
+        finally:
+            os.close(fd)
+
+    def _open(self, path: str, flags: int) -> int:
+        try:
+            return os.open(path, flags | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
-            pass
+            self._folder()  # was cleaned away with all that was in it
+            return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+    def _folder(self) -> str:
+        return _own_directory() if self._directory is None else _given_directory(self._directory)
 
 
 def _given_directory(directory: str) -> str:

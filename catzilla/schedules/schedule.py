@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
+from catzilla.errors import QueueFull
 from catzilla.ext import Ext
 from catzilla.full import Full
 from catzilla.log import logger
@@ -182,9 +183,11 @@ class Schedule:
         """One run. Never blocks: a lane that is full takes one that cannot overlap, and else it is passed over."""
         submitting = self._system.submitting
         plan = submitting.plan_for(self.task, None)
-        handle = submitting.accept(plan, self.args, Ext(None, None), force=not self.options.overlap)
+        ext = Ext(None, None)
+        handle = submitting.accept(plan, self.args, ext, force=not self.options.overlap)
         if isinstance(handle, Full):
             self.skipped += 1
+            submitting.refused(ext, QueueFull(f"a run of the schedule {self.name} was passed over: its lane is full"))
             logger.warning("schedule %s: a run was passed over, as there is no room for it", self.name)
             return
         self.runs += 1

@@ -32,6 +32,9 @@ class Diary(Observer):
     def accepted(self, record: TaskRecord, task: Any) -> None:
         self.entries.append(("accepted", task.name))
 
+    def refused(self, record: TaskRecord, error: BaseException | None) -> None:
+        self.entries.append(("refused", record.name, type(error).__name__))
+
     def started(self, record: TaskRecord, task: Any) -> None:
         self.entries.append(("started", task.name, task.attempt))
 
@@ -159,7 +162,7 @@ def test_a_refused_task_is_neither_accepted_nor_finished(open_system: OpenSystem
     system.add_task(abs, 1)
     with pytest.raises(QueueFull):
         system.add_task(abs, 2, name="refused")
-    assert diary.of("refused") == [("submitting",)]
+    assert diary.of("refused") == [("submitting",), ("refused", "QueueFull")]
     assert ("accepted", "refused") not in diary.entries
 
 

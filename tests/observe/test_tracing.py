@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
 import threading
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,7 +23,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from catzilla import Catzilla, TaskSystem
+from catzilla.background_tasks import TaskPriority
 from catzilla.conformance.rig import PATIENCE_S, eventually
+from catzilla.errors import QueueFull, SystemClosed
 from catzilla.observe import JsonFormatter, TaskLogger
 from catzilla.observe.tracing import TaskTracer
 
@@ -118,6 +122,110 @@ def test_a_coroutine_and_one_that_runs_out_of_time(system: TaskSystem, spans: Sp
     assert id_of(spans.named("process speaks")[0]) == span_id
     (slow,) = spans.named("process slow")
     assert (slow.attributes or {})["error.type"] == "TaskTimeout"
+
+
+def held(open_system: Callable[..., TaskSystem], spans: Spans, **config: Any) -> tuple[TaskSystem, threading.Event]:
+    """A system whose one worker is busy until the event, and whose NORMAL lane is full; it observes what follows."""
+    system = open_system(workers=1, queue_size=1, enable_auto_scaling=False, **config)
+    gate, begun = threading.Event(), threading.Event()
+
+    def holds() -> None:
+        begun.set()
+        gate.wait(PATIENCE_S)
+
+    system.add_task(holds, name="holds")
+    assert begun.wait(PATIENCE_S)
+    system.add_task(abs, -1, name="fills")
+    system.observe(TaskTracer(spans.provider))
+    return system, gate
+
+
+def outcome(span: ReadableSpan) -> tuple[StatusCode, Any]:
+    return span.status.status_code, (span.attributes or {}).get("error.type")
+
+
+def test_a_refused_submit_ends_its_span(open_system: Callable[..., TaskSystem], spans: Spans) -> None:
+    system, gate = held(open_system, spans, on_full="raise")
+    with pytest.raises(QueueFull), spans.tracer.start_as_current_span("request"):
+        system.add_task(abs, -2, name="one")
+    (sent,), (request,) = spans.named("send one"), spans.named("request")
+    assert outcome(sent) == (StatusCode.ERROR, "QueueFull")
+    assert "queue_size=1" in (sent.status.description or "")
+    assert parent_of(sent) == id_of(request)
+
+    with pytest.raises(QueueFull):
+        system.add_tasks(abs, [(1,), (2,), (3,)], name="many")
+    assert [outcome(span) for span in spans.named("send many")] == [(StatusCode.ERROR, "QueueFull")] * 3
+    gate.set()
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_submit_that_a_shutdown_ends(
+    open_system: Callable[..., TaskSystem], spans: Spans, asynchronous: bool
+) -> None:
+    system, gate = held(open_system, spans, on_full="block")
+    raised: list[BaseException] = []
+
+    def submits() -> None:
+        try:
+            if asynchronous:
+                asyncio.run(system.add_task_async(abs, -2, name="waits for room"))  # type: ignore[arg-type]
+            else:
+                system.add_task(abs, -2, name="waits for room")
+        except SystemClosed as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=submits)
+    thread.start()
+    eventually(lambda: bool(system.submitting._full._blocked), "the submitter waits")
+    system.shutdown(wait=False, cancel_pending=True)
+    thread.join(PATIENCE_S)
+    gate.set()
+    assert len(raised) == 1
+    (sent,) = spans.named("send waits for room")
+    assert outcome(sent) == (StatusCode.ERROR, "SystemClosed")
+
+
+def test_a_submit_that_is_taken_back(open_system: Callable[..., TaskSystem], spans: Spans) -> None:
+    """Closed while it was submitted: the task is there, and is cancelled before anybody had its result."""
+    system, gate = held(open_system, spans, on_full="raise")
+    check_open, asked = system.submitting.check_open, []
+
+    def closes_after() -> None:
+        asked.append(None)
+        if len(asked) > 1:
+            check_open()
+        else:
+            system.shutdown(wait=False)
+
+    system.submitting.check_open = closes_after  # type: ignore[method-assign]
+    with pytest.raises(SystemClosed):
+        system.add_task(abs, -2, name="late", priority=TaskPriority.HIGH)
+    (sent,) = spans.named("send late")
+    assert outcome(sent) == (StatusCode.ERROR, "TaskCancelled")
+    gate.set()
+
+
+def test_a_unique_call_that_is_queued_already_is_no_error(open_system: Callable[..., TaskSystem], spans: Spans) -> None:
+    system = open_system(workers=1, enable_auto_scaling=False)
+    system.observe(TaskTracer(spans.provider))
+    gate = threading.Event()
+    task = system.task(name="once", unique=True)(lambda: gate.wait(PATIENCE_S))
+    first, second = task.submit(), task.submit()
+    assert first is second
+    gate.set()
+    assert first.wait(PATIENCE_S)
+    assert [outcome(span) for span in spans.named("send once")] == [(StatusCode.UNSET, None)] * 2
+
+
+def test_every_send_span_ends_however_quick_the_worker(system: TaskSystem, spans: Spans) -> None:
+    system.observe(TaskTracer(spans.provider))
+    results = [system.add_task(abs, -number, name="quick") for number in range(500)]
+    assert [result.wait(PATIENCE_S) for result in results] == list(range(500))
+    assert {(span.attributes or {})["messaging.message.id"] for span in spans.named("send quick")} == {
+        result.task_id for result in results
+    }
+    assert len(spans.named("send quick")) == 500
 
 
 def test_log_records_have_the_trace(system: TaskSystem, spans: Spans) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -69,6 +70,41 @@ def test_a_pause_holds_for_all_of_them(two: tuple[TaskSystem, TaskSystem]) -> No
     assert owner.runs == runs
     other.resume()
     eventually(lambda: owner.runs > runs, "owner.runs > runs")
+
+
+@pytest.mark.parametrize("what", ["mark", "directory"])
+def test_a_pause_outlives_a_cleaner(two: tuple[TaskSystem, TaskSystem], tmp_path: Path, what: str) -> None:
+    mine, theirs = (system.add_schedule(tick, every=0.05) for system in two)
+    mine.pause()
+    assert theirs.paused
+    (mark,) = tmp_path.glob("*.paused")
+    if what == "mark":
+        mark.unlink()
+    else:
+        shutil.rmtree(tmp_path)
+    assert theirs.paused  # it had seen it
+    assert mark.exists()
+    assert mine.paused
+
+    mark.unlink()
+    eventually(mark.exists, "who looks when it is due writes it anew")
+    runs = mine.runs + theirs.runs
+    theirs.resume()
+    assert not mine.paused
+    eventually(lambda: mine.runs + theirs.runs > runs, "it runs again")
+
+
+def test_a_resume_outlives_a_cleaner(two: tuple[TaskSystem, TaskSystem], tmp_path: Path) -> None:
+    mine, theirs = (system.add_schedule(tick, every=3600) for system in two)
+    mine.pause()
+    assert theirs.paused
+    (mark,) = tmp_path.glob("*.paused")
+    mark.unlink()
+    mine.resume()  # nobody looked at it in between
+    assert not theirs.paused
+    mark.unlink()
+    assert not theirs.paused
+    assert not mark.exists()
 
 
 def test_who_comes_next_goes_on_where_the_last_one_was(open_system: OpenSystem, tmp_path: Path) -> None:
