@@ -46,7 +46,8 @@ typedef struct {
     cz_idle_t idle, reserve;
     _Atomic uint32_t waking;
     _Atomic uint32_t listeners; /* that spin before they sleep: one at a time */
-    _Atomic uint32_t awake;     /* threads that are neither listening nor asleep */
+    _Atomic uint32_t parks;     /* how often a worker that found nothing to do let the GIL go */
+    _Atomic uint32_t waiters;   /* threads that have let the GIL go and listen for the end of a task */
     _Atomic uint32_t stopped;
     cz_seat_t *seats;
     cz_arena_t *arena;

@@ -7,12 +7,14 @@
 #define _GNU_SOURCE
 #include "native.h"
 
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CALLS 48      /* of C functions, between two safepoints */
-#define SPIN_NS 50000 /* that an idle worker listens before it sleeps */
+#define CALLS 48       /* of C functions, between two safepoints */
+#define SPIN_NS 50000  /* that an idle worker listens before it sleeps */
+#define COMING_NS 2000 /* from a submit until its thread waits for the task, if it is going to at once */
 
 static _Thread_local Here *here;
 
@@ -55,9 +57,22 @@ static void rest(cz_seat_t *seat)
     seat->busy_since_ns = 0;
 }
 
+/* Who called holds the GIL still, and lets it go in a moment if it waits for its task next: asking before
+ * that means to sleep and be woken. */
+static void let_wait(cz_gate_t *gate)
+{
+    int64_t end_ns = cz_now_ns() + COMING_NS;
+    while (cz_flag_read(&gate->waiters) == 0 && cz_now_ns() < end_ns)
+        sched_yield();
+}
+
 static void sleep_here(Engine *engine, cz_seat_t *seat)
 {
-    Py_BEGIN_ALLOW_THREADS cz_seat_sleep(&engine->gate, seat, SPIN_NS);
+    cz_gate_t *gate = &engine->gate;
+    Py_BEGIN_ALLOW_THREADS cz_flag_add(&gate->parks, 1); /* who waits for us may take the GIL now */
+    cz_seat_sleep(gate, seat, SPIN_NS);
+    if (seat->slot >= 0)
+        let_wait(gate);
     Py_END_ALLOW_THREADS
 }
 
@@ -265,7 +280,6 @@ void serve(Engine *engine, cz_seat_t *seat)
 {
     Here me;
     seat->started = true;
-    cz_flag_add(&engine->gate.awake, 1);
     here_enter(&me, engine, seat);
     prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
     if (seat->slot < 0) {
@@ -282,6 +296,5 @@ void serve(Engine *engine, cz_seat_t *seat)
             report_fault(engine);
     }
     here_leave(&me);
-    cz_flag_add(&engine->gate.awake, (uint32_t)-1);
     leave(engine, seat);
 }

@@ -15,27 +15,30 @@ static inline bool is_done(Handle *handle)
 
 /* The task is done, and its worker about to fall asleep: it lets the GIL go within a microsecond. Asking
  * for the GIL before that means to sleep and be woken; a short look costs less. */
-static void let_go(Engine *engine)
+static void let_go(cz_gate_t *gate, uint32_t parks)
 {
     int64_t end_ns = cz_now_ns() + GO_NS;
-    while (cz_flag_read(&engine->gate.awake) != 0 && cz_now_ns() < end_ns)
+    while (cz_flag_read(&gate->parks) == parks && cz_now_ns() < end_ns)
         sched_yield();
 }
 
 /* Without the GIL. Listens a moment: sleeping and being woken costs ten times what a short task does. */
 static bool listen(Handle *handle, int64_t spin_ns)
 {
+    cz_gate_t *gate = &engine_of(handle)->gate;
     int64_t end_ns = cz_now_ns() + spin_ns;
-    do {
-        for (int i = 0; i < 10; i++) {
-            if (is_done(handle)) {
-                let_go(engine_of(handle));
-                return true;
-            }
-            sched_yield();
-        }
-    } while (cz_now_ns() < end_ns);
-    return is_done(handle);
+    uint32_t parks = cz_flag_read(&gate->parks), before = parks - 1; /* before: when it was not done yet */
+    cz_flag_add(&gate->waiters, 1);
+    bool done;
+    while (!(done = is_done(handle)) && cz_now_ns() < end_ns) {
+        before = parks;
+        sched_yield();
+        parks = cz_flag_read(&gate->parks);
+    }
+    cz_flag_add(&gate->waiters, (uint32_t)-1);
+    if (done)
+        let_go(gate, before);
+    return done;
 }
 
 /* Without the GIL: sleep until it is done, the time has come, or a signal. */
