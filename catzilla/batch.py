@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
+from .timeouts import check_timeout
+
 if TYPE_CHECKING:
     from .handle import TaskResult
 
@@ -37,6 +39,7 @@ class BatchResult(Sequence["TaskResult[R]"], Generic[R]):
 
     def wait(self, timeout: float | None = None) -> list[R]:
         """Every value, in order. Raises the first failed row's exception, or TimeoutError after ``timeout`` seconds."""
+        check_timeout(timeout)
         if timeout is None:
             return [handle.wait() for handle in self._handles]
         end = monotonic() + timeout
@@ -44,6 +47,7 @@ class BatchResult(Sequence["TaskResult[R]"], Generic[R]):
 
     def exceptions(self, timeout: float | None = None) -> list[BaseException | None]:
         """For each row, its exception or None; waits for all of them."""
+        check_timeout(timeout)
         if timeout is None:
             return [handle.exception() for handle in self._handles]
         end = monotonic() + timeout

@@ -6,6 +6,8 @@ from collections.abc import Generator
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from .timeouts import check_timeout
+
 if TYPE_CHECKING:
     from .handle import TaskResult
 
@@ -31,6 +33,7 @@ class BufferResult(Generic[B]):
         Raises the exception of the first part that did not complete (its note says at which element),
         or TimeoutError after ``timeout`` seconds.
         """
+        check_timeout(timeout)
         try:
             end = None if timeout is None else monotonic() + timeout
             for part in self.parts:
@@ -42,6 +45,7 @@ class BufferResult(Generic[B]):
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """That of the first part that did not complete, or None; waits for all of them, as ``wait`` does."""
+        check_timeout(timeout)
         end = None if timeout is None else monotonic() + timeout
         errors = [part.exception(None if end is None else max(0.0, end - monotonic())) for part in self.parts]
         return next((error for error in errors if error is not None), None)

@@ -10,6 +10,8 @@ import sys
 from array import array
 from typing import Any, Final
 
+from .wording import kind_of
+
 INTEGERS: Final = {"b": "int8", "h": "int16", "i": "int32", "q": "int64"}
 UNSIGNED: Final = {"B": "uint8", "H": "uint16", "I": "uint32", "Q": "uint64"}
 FLOATS: Final = {"f": "float32", "d": "float64"}
@@ -24,9 +26,10 @@ def column(what: str, value: Any) -> memoryview:
     """The buffer as a column. Raises TypeError or ValueError naming ``what``, the value and what is allowed."""
     try:
         view = memoryview(value)
-    except TypeError:
+    except (TypeError, ValueError, BufferError) as error:
+        why = "" if isinstance(error, TypeError) else f" ({error})"  # NumPy's dates have no format
         raise TypeError(
-            f"{what} is a {type(value).__name__}; it must have a buffer of numbers: an array.array, a memoryview, "
+            f"{what} is {kind_of(value)}{why}; it must have a buffer of numbers: an array.array, a memoryview, "
             "a NumPy array. For other rows use add_tasks(fn, rows)"
         ) from None
     if view.ndim != 1:
@@ -36,12 +39,17 @@ def column(what: str, value: Any) -> memoryview:
     letter = _letter(view.format, view.itemsize)
     if letter is None:
         raise TypeError(
-            f"{what} has elements of format {view.format!r}; they must be numbers in the machine's byte order: "
-            + ", ".join(NAMES.values())
+            f"{what} ({kind_of(value)}) has elements of format {view.format!r}{_dtype(value)}; they must be numbers in "
+            f"the machine's byte order: {', '.join(NAMES.values())} (of a NumPy array: .astype('float64'))"
         )
     if len(view) == 0:  # a view without elements cannot be cast
         return memoryview(b"" if view.readonly else bytearray())
     return view.cast("B").cast(letter)  # type: ignore[call-overload, no-any-return]
+
+
+def _dtype(value: object) -> str:
+    dtype = getattr(value, "dtype", None)
+    return "" if dtype is None else f" (dtype {dtype})"
 
 
 def _letter(text: str, size: int) -> str | None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypedDict
 
 from .errors import ConfigTypeError, ConfigValueError
 from .parameters import MOST_WORKERS, PARAMETERS
+from .variables import warn_of_unknown
+from .wording import did_you_mean, kind_of, nearest
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -79,7 +81,7 @@ class SystemConfig:
     def from_mapping(cls, mapping: Mapping[str, Any], *, origin: str = "mapping") -> Self:
         """From a dict, such as a settings module's. None stands for "not given"."""
         if not isinstance(mapping, Mapping):
-            raise ConfigTypeError(f"from_mapping takes a mapping of parameters to values, not {type(mapping).__name__}")
+            raise ConfigTypeError(f"from_mapping takes a mapping of parameters to values, not {kind_of(mapping)}")
         _refuse_unknown(mapping, origin, ConfigValueError)
         return cls._of(_checked(mapping, origin))
 
@@ -179,12 +181,14 @@ def resolve(
     other when each of them was chosen by somebody; those that nobody chose adapt.
     """
     if config is not None and not isinstance(config, SystemConfig):
-        raise ConfigTypeError(f"config must be a SystemConfig, not {type(config).__name__}")
+        raise ConfigTypeError(f"config must be a SystemConfig, not {kind_of(config)}")
     written = arguments or {}
     _refuse_unknown(written, "argument", ConfigTypeError)
     given = {} if config is None else config.given()
     given |= _checked(written, "argument")
-    given |= _from_environment(os.environ if environ is None else environ, skip=given)
+    variables = os.environ if environ is None else environ
+    given |= _from_environment(variables, skip=given)
+    warn_of_unknown(variables)
 
     resolved = ResolvedConfig._of(given)
     put = object.__setattr__
@@ -244,11 +248,8 @@ def _refuse_unknown(names: Iterable[object], origin: str, kind: type[ConfigTypeE
     for name in names:
         if name in PARAMETERS:
             continue
-        import difflib
-
-        near = difflib.get_close_matches(str(name), PARAMETERS, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise kind(f"unknown parameter {name!r} (from {origin}): {hint}allowed are {', '.join(PARAMETERS)}")
+        near = did_you_mean(name, PARAMETERS)
+        raise kind(f"unknown parameter {name!r} (from {origin}): {near}allowed are {', '.join(PARAMETERS)}")
 
 
 def _table(document: dict[str, Any], name: str) -> Mapping[str, Any]:
@@ -259,6 +260,16 @@ def _table(document: dict[str, Any], name: str) -> Mapping[str, Any]:
         if table is None:
             continue
         if not isinstance(table, dict):
-            raise ConfigTypeError(f"{'.'.join(path)} in file {name} must be a table, not {type(table).__name__}")
+            raise ConfigTypeError(f"{'.'.join(path)} in file {name} must be a table, not {kind_of(table)}")
         return table
+    tables = [key for key, value in document.items() if isinstance(value, dict)]
+    if tables and not PARAMETERS.keys() & document.keys():  # somebody else's settings, such as a pyproject.toml
+        theirs = document.get("tool")
+        named = [*tables, *(f"tool.{key}" for key in theirs)] if isinstance(theirs, dict) else tables
+        near = nearest("tool.catzilla", named) or nearest("catzilla", named)
+        hint = "" if near is None else f" (is [{near}] meant to be one?)"
+        raise ConfigValueError(
+            f"file {name} has no table [tool.catzilla] or [catzilla]{hint}: "
+            "put the parameters in one of them, or at the top of a file of their own"
+        )
     return document

@@ -16,6 +16,7 @@ from .ext import Ext
 from .interface import CANCELLED, COMPLETED, RUNNING
 from .limits import waits
 from .priority import TaskPriority, TaskStatus
+from .timeouts import check_timeout
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -181,6 +182,9 @@ class TaskResult(Generic[R], metaclass=ABCMeta):
 
             loop = asyncio.get_running_loop()
             if self.state() < COMPLETED:
+                ext: Ext | None = self.ext
+                if ext is not None and ext.coroutine is not None and ext.coroutine is asyncio.current_task(loop):
+                    raise RuntimeError(f"task {self.name} awaits its own result, which it can only have once it ends")
                 waiter = _waiter() if waits.in_use else None
                 if waiter is None:
                     yield from port_of(loop).future_of(cast("Any", self))
@@ -228,14 +232,12 @@ def _waiter() -> Any:
 def _wait_done(handle: Any, timeout: float | None) -> None:
     if handle.state() >= COMPLETED:
         return
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float)):
-        raise TypeError(f"timeout must be seconds (int or float) or None, not {timeout!r}")
-    if timeout is not None and timeout != timeout:
-        raise ValueError("timeout must be seconds or None, not nan")
+    check_timeout(timeout)
     if not _spec(handle).system.wait(handle, timeout):
         spec = _spec(handle)
+        waited_s = max(0.0, timeout or 0.0)
         raise TimeoutError(
-            f"task {spec.name} was not done within {timeout:g} s (it is {TaskStatus(handle.state()).name} and goes on)"
+            f"task {spec.name} was not done within {waited_s:g} s (it is {TaskStatus(handle.state()).name} and goes on)"
         )
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from . import blocking, last_resort
 from .errors import TaskAbandoned, TaskCancelled, TaskLostInFork
 from .interface import CANCELLED, DELAYED, RETRYING, Handle
+from .parameters import A_YEAR_S
+from .timeouts import check_timeout
 
 if TYPE_CHECKING:
     from .system import TaskSystem
@@ -36,10 +38,16 @@ class ShutdownReport:
         )
 
 
+def _ns(timeout: float) -> int:
+    """Of seconds; infinitely many are the longest timeout there is."""
+    return int(min(timeout, A_YEAR_S) * 1e9)
+
+
 def drain(system: TaskSystem, timeout: float | None) -> bool:
     """Wait for what is running, ready, and due within ``timeout`` seconds. False: it ran out first."""
-    end_ns = None if timeout is None else monotonic_ns() + int(timeout * 1e9)
-    end_due_ns = None if timeout is None else system.now_ns() + int(timeout * 1e9)
+    check_timeout(timeout)
+    end_ns = None if timeout is None else monotonic_ns() + _ns(timeout)
+    end_due_ns = None if timeout is None else system.now_ns() + _ns(timeout)
     me = system.engine.workers.current()
     while True:
         waiting = [handle for handle in (*system.pending(), *system.running()) if handle is not me]
@@ -80,12 +88,13 @@ def withdraw(handle: Handle, error: BaseException) -> bool:
 
 def shutdown(system: TaskSystem, timeout: float | None, cancel_pending: bool) -> ShutdownReport:
     """See TaskSystem.shutdown."""
+    check_timeout(timeout)  # before anything is refused
     engine = system.engine
     system.refuse_tasks()
     ended_before = system.ended_by_themselves()
     limit = system.config.shutdown_timeout if timeout is None else timeout
-    end_ns = monotonic_ns() + int(limit * 1e9)
-    end_due_ns = system.now_ns() + int(limit * 1e9)
+    end_ns = monotonic_ns() + _ns(limit)
+    end_due_ns = system.now_ns() + _ns(limit)
     cancelled: list[str] = []
     error = TaskCancelled("the task system shut down before the task started")
 

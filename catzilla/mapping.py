@@ -19,6 +19,8 @@ from .plan import Plan, Spec, is_async
 from .runner import run_sync
 from .shape import explain_mismatch
 from .task import Task
+from .uncallable import refuse_uncallable
+from .wording import brief, kind_of
 
 if TYPE_CHECKING:
     from .compiling import Compiling
@@ -189,7 +191,9 @@ class Mappings:
             out = make(self._result_letter(spec, formats), length)
         target = column("out", out)
         if target.readonly:
-            raise TypeError(f"out is a {type(out).__name__} that cannot be written to")
+            raise TypeError(
+                f"out is {kind_of(out)} that cannot be written to: give a buffer that can, or out=None for a new one"
+            )
         if len(target) != length:
             raise ValueError(f"out has {len(target)} elements, and the buffers have {length}")
         if length == 0:
@@ -205,20 +209,22 @@ class Mappings:
                 raise TypeError(f"{fn.name} is a method: only functions go over buffers")
             return fn.fn, fn.name
         if not callable(fn):
-            raise TypeError(f"add_tasks takes a function or another callable, and {fn!r} is not")
+            refuse_uncallable(fn)
         return fn, getattr(fn, "__qualname__", type(fn).__name__)
 
     @staticmethod
     def _views(buffers: Any) -> list[memoryview]:
         if not isinstance(buffers, tuple | list) or not buffers:
+            given = f"{buffers!r} is empty" if isinstance(buffers, tuple | list) else f"it is {kind_of(buffers)}"
             raise TypeError(
-                f"buffers must be a tuple with one buffer for each argument of the function, also when there is only "
-                f"one: (a,); it is {type(buffers).__name__}"
+                "buffers must be a tuple with one buffer for each argument of the function, also when there is only "
+                f"one, (a,): {given}"
             )
         views = [column(f"buffer {index}", value) for index, value in enumerate(buffers)]
         lengths = [len(view) for view in views]
         if len(set(lengths)) > 1:
-            raise ValueError(f"the buffers have {', '.join(map(str, lengths))} elements; they must have as many each")
+            each = ", ".join(f"buffer {index} has {length}" for index, length in enumerate(lengths))
+            raise ValueError(f"buffers must have the same number of elements each: {each}")
         return views
 
     def _result_letter(self, spec: Spec, formats: str) -> str:
@@ -289,6 +295,6 @@ def _unwanted(handle: Handle) -> bool:
 def _unfit(name: str, value: object, letter: str) -> Exception:
     kind = OverflowError if isinstance(value, int | float) else TypeError
     return kind(
-        f"{name} gave {value!r} (a {type(value).__name__}), which a buffer of {NAMES[letter]} does not hold: give out= "
+        f"{name} gave {brief(value)} ({kind_of(value)}), which a buffer of {NAMES[letter]} does not hold: give out= "
         "with other elements, or use add_tasks(fn, rows), which takes any result"
     )

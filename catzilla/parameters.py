@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from .errors import ConfigError, ConfigTypeError, ConfigValueError
+from .wording import brief
 
 ON_FULL: Final = ("raise", "block", "caller_runs", "drop_oldest")
 MOST_WORKERS: Final = 4096
+MOST_TASKS: Final = 1_000_000_000  # beyond it a count is a mistake, and no machine has the memory
 A_YEAR_S: Final = 366 * 86_400  # a timeout beyond it is a mistake, and some platforms' waits overflow
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
@@ -58,23 +60,18 @@ class Parameter:
 
     def refuse(self, given: object, origin: str, *, type_error: bool) -> ConfigError:
         kind = ConfigTypeError if type_error else ConfigValueError
-        shown = _brief(given)
+        shown = brief(given)
         if type_error:
             shown += f" of type {type(given).__name__}"
         return kind(f"{self.name}={shown} (from {origin}) is not allowed: it must be {self.allowed}")
 
 
-def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _integer(low: int, high: int | None = None) -> Callable[[object], int]:
+def _integer(low: int, high: int) -> Callable[[object], int]:
     def check(value: object) -> int:
         if isinstance(value, bool) or not hasattr(type(value), "__index__"):  # numpy's integers are fine
             raise TypeError
         number = int(value.__index__())  # type: ignore[attr-defined]
-        if number < low or (high is not None and number > high):
+        if not low <= number <= high:
             raise ValueError
         return number
 
@@ -142,8 +139,8 @@ def _parse_profiling(text: str) -> bool | str:
     return "full" if text.lower() == "full" else _parse_boolean(text)
 
 
-def _whole(name: str, default: int | None, low: int, high: int | None = None) -> Parameter:
-    span = f"from {low} to {high}" if high is not None else f"of {low} or more"
+def _whole(name: str, default: int | None, low: int, high: int) -> Parameter:
+    span = f"from {low} to {high}"
     check: Callable[[object], object] = _integer(low, high)
     if default is None:
         return Parameter(name, None, f"an integer {span}, or None", _or_none(check), int)
@@ -160,7 +157,7 @@ PARAMETERS: Final[dict[str, Parameter]] = {
         _whole("workers", None, 1, MOST_WORKERS),
         _whole("min_workers", None, 1, MOST_WORKERS),
         _whole("max_workers", None, 1, MOST_WORKERS),
-        _whole("queue_size", 10_000, 1),
+        _whole("queue_size", 10_000, 1, MOST_TASKS),
         Parameter("on_full", "raise", "one of " + ", ".join(map(repr, ON_FULL)), _one_of(ON_FULL), str),
         _switch("enable_auto_scaling", True),
         Parameter(
@@ -177,11 +174,11 @@ PARAMETERS: Final[dict[str, Parameter]] = {
             "backend", None, "the name of a backend ('auto', 'c', 'cpp', 'python', ...), or None", _or_none(_name), str
         ),
         Parameter("shutdown_timeout", 30.0, f"a number of seconds from 0 to {A_YEAR_S}", _number(0, A_YEAR_S), float),
-        _whole("keep_results", 0, 0),
+        _whole("keep_results", 0, 0, MOST_TASKS),
         _whole("critical_reserve", 4, 0, 256),
         _whole("max_stuck_workers", 32, 0, MOST_WORKERS),
         _switch("memory_profiling", False),
-        _whole("async_concurrency", 1000, 1),
+        _whole("async_concurrency", 1000, 1, MOST_TASKS),
         Parameter("lock_dir", None, "the path of a directory, or None", _or_none(_name), str),
     )
 }

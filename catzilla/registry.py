@@ -11,6 +11,7 @@ import warnings
 from typing import TYPE_CHECKING, Final
 
 from .errors import BackendUnavailable, ConfigTypeError, UnknownBackend
+from .wording import did_you_mean, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,13 +75,14 @@ def load(name: str | None = None, origin: str = "argument") -> Backend:
     if name is None:
         name, origin = os.environ.get(VARIABLE, "").strip() or "auto", f"environment variable {VARIABLE}"
     if not isinstance(name, str):
-        raise ConfigTypeError(f"backend={name!r} (from {origin}) must be the name of a backend, not {_kind(name)}")
+        raise ConfigTypeError(f"backend={name!r} (from {origin}) must be the name of a backend, not {kind_of(name)}")
     _refuse_subinterpreter()
     if name == "auto":
         return _load_auto()
     attempt = _try(name)
     if attempt is None:
-        raise UnknownBackend(f"unknown backend {name!r} (from {origin}): {_near(name)}the names are auto, {_known()}")
+        near = did_you_mean(name, ["auto", *names()])
+        raise UnknownBackend(f"unknown backend {name!r} (from {origin}): {near}the names are auto, {_known()}")
     if attempt.backend is not None:
         return attempt.backend
     raise _unavailable(f"backend {name!r} (from {origin}) cannot be used here", [attempt])
@@ -237,7 +239,7 @@ def _wrong(name: str, backend: object) -> Iterable[str]:
         if value is missing:
             yield f"it has no attribute {attribute!r}"
         elif not isinstance(value, kind):
-            yield f"its {attribute!r} is {_kind(value)}, {wanted} is wanted"
+            yield f"its {attribute!r} is {kind_of(value)}, {wanted} is wanted"
         elif attribute == "name" and value != name:
             yield f"its name is {value!r}, registered as {name!r}"
     if not callable(getattr(backend, "open", None)):
@@ -275,14 +277,3 @@ def _in_main_interpreter() -> bool:
 
 def _known() -> str:
     return ", ".join(names())
-
-
-def _near(name: str) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name.lower(), ["auto", *names()], n=1)
-    return f"did you mean {near[0]!r}? " if near else ""
-
-
-def _kind(value: object) -> str:
-    return f"a {type(value).__name__}"

@@ -13,17 +13,19 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from . import runner  # noqa: F401  make_plan needs it; not at a first submit, which a handler that submits may interrupt
-from .errors import ConfigTypeError, SystemClosed, TaskCancelled, TaskDropped
+from .errors import SystemClosed, TaskCancelled, TaskDropped
 from .ext import Ext
 from .full import Full, FullLanes
 from .interface import Handle
 from .lifecycle import withdraw
 from .limits import waits
 from .memory import CELL_BYTES, Charge, call_bytes
-from .options import DEFAULTS, NAME_SET
+from .options import DEFAULTS, NAME_SET, hint_of_options, refuse_unknown
 from .plan import Plan, Spec, make_plan
 from .shape import explain_mismatch
 from .task import Task
+from .uncallable import refuse_uncallable
+from .wording import brief, kind_of
 
 if TYPE_CHECKING:
     from .buffers import BufferResult
@@ -74,12 +76,20 @@ class Submitting:
     def submit_many(self, fn: Any, rows: Iterable[tuple[Any, ...]], options: dict[str, Any]) -> list[Handle]:
         plan = self.plan_for(fn, options)
         receiver = self.receiver_of(fn)
-        checked = list(rows)
+        try:
+            checked = list(rows)
+        except TypeError:
+            if isinstance(rows, Iterable):
+                raise  # of the iterable's own
+            raise TypeError(
+                f"add_tasks takes an iterable of rows, each a tuple of arguments for one call, not {kind_of(rows)}: "
+                "add_tasks(fn, [(1, 2), (3, 4)])"
+            ) from None
         if plan.arity is None or not _all_fit(checked, len(receiver), *plan.arity):
             for index, row in enumerate(checked):
                 if not isinstance(row, tuple):
                     raise TypeError(
-                        f"row {index} of add_tasks is {row!r}; each row must be a tuple of positional arguments, "
+                        f"row {index} of add_tasks is {brief(row)}; each row must be a tuple of positional arguments, "
                         "also when there is only one: (x,)"
                     )
                 try:
@@ -285,7 +295,8 @@ class Submitting:
     def check_call(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         spec: Spec = plan.owner
         if spec.shape is not None and not spec.shape.accepts(args, kwargs):
-            raise TypeError(explain_mismatch(spec.fn, spec.name, args, kwargs))
+            told = explain_mismatch(spec.fn, spec.name, args, kwargs)
+            raise TypeError(told + ("" if spec.shape.has_varkw else hint_of_options(kwargs, spec.shape.parameters())))
 
     def split_options(self, fn: Any, kwargs: dict[str, Any]) -> dict[str, Any] | None:
         """Take the options out of the keywords. A keyword that could be meant either way is an error."""
@@ -319,7 +330,7 @@ class Submitting:
         base = DEFAULTS if task is None else task.options
         function = fn if task is None else task.fn
         if not callable(function):
-            raise TypeError(f"add_task takes a function or another callable, and {fn!r} (a {type(fn).__name__}) is not")
+            refuse_uncallable(fn)
         kept = keep and key is not None and (task is not None or _is_static(function))
         plan = make_plan(self._system, function, base.changed(options) if options else base, kept, task)
         if kept:
@@ -382,5 +393,5 @@ def _is_static(fn: Any) -> bool:
 def checked_options(options: dict[str, Any]) -> dict[str, Any]:
     for name in options:
         if name not in NAME_SET:
-            raise ConfigTypeError(f"{name!r} is not a task option; the options are {', '.join(sorted(NAME_SET))}")
+            refuse_unknown(name)
     return options

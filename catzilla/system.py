@@ -24,6 +24,7 @@ from .interface import LANES, RUNNING, Engine, Handle
 from .lifecycle import ShutdownReport
 from .lookup import Lookup
 from .memory import peak_resident_bytes, resident_bytes
+from .options import priority_of
 from .priority import TaskPriority
 from .reports import Reports
 from .submitting import Submitting, checked_options
@@ -263,7 +264,7 @@ class TaskSystem:
 
     @staticmethod
     def _lanes(lanes: tuple[TaskPriority, ...]) -> frozenset[int]:
-        return frozenset(int(TaskPriority(lane)) for lane in lanes) if lanes else frozenset(range(LANES))
+        return frozenset(int(priority_of("lane", lane)) for lane in lanes) if lanes else frozenset(range(LANES))
 
     # -- time ----------------------------------------------------------------------------------
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from .errors import NotEnabled
-from .options import DEFAULTS, TaskOptions
+from .options import DEFAULTS, SCHEDULE_NAMES, TaskOptions
 from .plan import is_async, name_of
+from .uncallable import refuse_uncallable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_SCHEDULE_NAMES = frozenset(("every", "cron", "timezone", "missed", "overlap", "per"))  # schedules/options.py
 
 
 class Binder(Protocol):
@@ -254,7 +253,7 @@ def make_task(fn: Any, binder: Binder, **options: Any) -> Any:
 
 
 def _take_schedule(options: dict[str, Any]) -> ScheduleOptions | None:
-    if _SCHEDULE_NAMES.isdisjoint(options):
+    if not any(name in options for name in SCHEDULE_NAMES):
         return None
     from .schedules.options import take_schedule
 
@@ -267,12 +266,8 @@ def _checked_task(fn: Any, binder: Binder, options: TaskOptions) -> Task[Any, An
     if isinstance(fn, staticmethod | classmethod):
         raise TypeError(f"put @{type(fn).__name__} above @task, not below it")
     if not callable(fn):
-        _refuse(fn)
+        refuse_uncallable(fn)
     return (AsyncTask if is_async(fn) else Task)(fn, binder, options)
-
-
-def _refuse(fn: object) -> NoReturn:
-    raise TypeError(f"a task must be callable, and {fn!r} (a {type(fn).__name__}) is not")
 
 
 def _lookup(module: str, qualname: str) -> Any:

@@ -54,6 +54,9 @@ class Waiting:
         self._check_loop()
         running = [system.engine.workers.current() for system in lifecycle.started_systems()]
         waiters = [task for task in running if task is not None]  # of several systems, if one runs inside another
+        if any(task is handle for task in waiters):
+            name = handle.plan.owner.name
+            raise RuntimeError(f"task {name} waits for its own result, which it can only have once it ends")
         if not waiters:
             return blocking.wait_ns(handle, timeout_ns)
         # In a task, also of another system: its workers may wait for ours.

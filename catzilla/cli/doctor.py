@@ -105,7 +105,10 @@ def _versions(report: dict[str, Any], extra: str) -> str:
 def _environment(found: dict[str, Any]) -> Rows:
     if not found["variables"]:
         return [("no CATZILLA_* variable is set", "", "")]
-    return [(name, "", value) for name, value in found["variables"].items()]
+    return [
+        (name, "unknown", f"{value}  (nothing reads it)") if name in found["unknown"] else (name, "", value)
+        for name, value in found["variables"].items()
+    ]
 
 
 COMMAND = Command(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
+from types import FunctionType
 from typing import Any
+
+from catzilla.task import Task
+from catzilla.wording import kind_of
 
 from .command import Command, CommandError, Parameter
 from .output import Output
+from .target import find, import_module, split
 
 
 def run(out: Output, *, target: str, show_c: bool, app_dir: str) -> int:
@@ -30,21 +32,19 @@ def run(out: Output, *, target: str, show_c: bool, app_dir: str) -> int:
 
 
 def _find(target: str, app_dir: str) -> tuple[Any, str]:
-    module, colon, attribute = target.partition(":")
-    if not (module and colon and attribute):
-        raise CommandError(f"{target!r} does not name a function: write module:function, for example main:send")
-    sys.path.insert(0, os.path.abspath(app_dir))
-    try:
-        found: Any = importlib.import_module(module)
-    except ImportError as error:
-        raise CommandError(f"the module {module} cannot be imported: {error}") from error
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise CommandError(f"{module} has no {attribute}")
-        found = getattr(found, part)
-    from catzilla.task import Task
+    module, attribute = split(target, "a function", "function")
+    imported = import_module(module, app_dir)
+    found = find(imported, module, attribute, "a function", lambda value: _is_own(value, module))
+    if isinstance(found, Task):
+        return found.fn, found.name
+    if not callable(found):
+        raise CommandError(f"{module}:{attribute} is {kind_of(found)}, not a function")
+    return found, f"{module}.{attribute}"
 
-    return (found.fn, found.name) if isinstance(found, Task) else (found, f"{module}.{attribute}")
+
+def _is_own(value: object, module: str) -> bool:
+    """A task, or a function that the module itself defines."""
+    return isinstance(value, Task) or (isinstance(value, FunctionType) and value.__module__ == module)
 
 
 COMMAND = Command(

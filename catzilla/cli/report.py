@@ -9,7 +9,7 @@ import sysconfig
 import warnings
 from typing import Any
 
-from catzilla import config, cpus, registry
+from catzilla import config, cpus, registry, variables
 from catzilla.errors import CatzillaError, ConfigError
 
 from . import compilers, facts, jemalloc
@@ -85,12 +85,14 @@ def _chosen() -> dict[str, Any]:
 
 def _environment() -> dict[str, Any]:
     """The configuration that environment variables give, and whether it can be used."""
-    found = {key: value for key, value in sorted(os.environ.items()) if key.startswith("CATZILLA_")}
+    found = {key: value for key, value in sorted(os.environ.items()) if key.startswith(variables.PREFIX)}
+    unknown = variables.unknown(found)
+    variables.told(unknown)
     try:
         config.resolve()
     except CatzillaError as error:
-        return {"variables": found, "error": str(error)}
-    return {"variables": found, "error": None}
+        return {"variables": found, "unknown": unknown, "error": str(error)}
+    return {"variables": found, "unknown": unknown, "error": None}
 
 
 def _allocator(backend: str | None) -> dict[str, Any]:
@@ -139,6 +141,11 @@ def _problems(report: dict[str, Any]) -> list[str]:
         f"backend {found['name']} is there and cannot be used: {found['cause']}"
         for found in report["backends"]
         if found["status"] == registry.BROKEN
+    ]
+    problems += [
+        f"environment variable {name} is not read by anything: did you mean {near}?"
+        for name, near in report["environment"]["unknown"].items()
+        if near is not None
     ]
     sections = (report["chosen"], report["environment"], report["allocator"])
     problems += [section["error"] for section in sections if section["error"]]

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import socket
 import sys
 
+from catzilla.wording import kind_of
+
 from .command import Command, CommandError, Parameter
 from .output import Output
+from .target import find, import_module, split
 from .web import require_web
 
 
 def run(out: Output, *, target: str, host: str, port: int, log_level: str, app_dir: str, reload: bool) -> int:
     """Serves until SIGINT or SIGTERM; the application's own lifespan drains its tasks."""
-    module, colon, attribute = target.partition(":")
-    if not (module and colon and attribute):
+    module, attribute = split(target, "an application", "app")
+    if not attribute:
         raise CommandError(f"{target!r} does not name an application: write module:attribute, for example main:app")
     if not 0 <= port <= 65_535:
         raise CommandError(f"port {port} is not allowed: from 0 (any free one) to 65535")
@@ -29,7 +31,7 @@ def run(out: Output, *, target: str, host: str, port: int, log_level: str, app_d
     if log_level not in uvicorn.config.LOG_LEVELS:
         raise CommandError(f"log level {log_level!r} is not one of {', '.join(uvicorn.config.LOG_LEVELS)}")
     if not reload:  # with it the application belongs to another process, and a mistake may be gone a moment later
-        _check_application(module, attribute, folder)
+        _check_application(module, attribute, app_dir)
     _check_address(host, port)
     try:
         uvicorn.run(target, host=host, port=port, log_level=log_level, app_dir=folder, reload=reload)
@@ -41,32 +43,14 @@ def run(out: Output, *, target: str, host: str, port: int, log_level: str, app_d
     return 0
 
 
-def _check_application(module: str, attribute: str, folder: str) -> None:
-    """Import it as uvicorn will, to say what is wrong. What the module itself raises keeps its traceback."""
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        found: object = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # one that the application itself imports
-        raise CommandError(
-            f"there is no module {error.name!r} in {folder} (--app-dir names another folder) or among what is installed"
-        ) from None
-    for name in attribute.split("."):
-        if not hasattr(found, name):
-            raise CommandError(f"module {module!r} has no {attribute!r}{_applications(module)}")
-        found = getattr(found, name)
-    if not callable(found):
-        raise CommandError(f"{module}:{attribute} is a {type(found).__name__}, not an application")
-
-
-def _applications(module: str) -> str:
-    """The names in a module that are applications: what was probably meant."""
+def _check_application(module: str, attribute: str, app_dir: str) -> None:
+    """Import it as uvicorn will, to say what is wrong."""
     from starlette.applications import Starlette
 
-    names = [name for name, value in vars(sys.modules[module]).items() if isinstance(value, Starlette)]
-    return f"; did you mean {' or '.join(f'{module}:{name}' for name in names)}?" if names else ""
+    imported = import_module(module, app_dir)
+    found = find(imported, module, attribute, "an application", lambda value: isinstance(value, Starlette))
+    if not callable(found):
+        raise CommandError(f"{module}:{attribute} is {kind_of(found)}, not an application")
 
 
 def _check_address(host: str, port: int) -> None:

@@ -6,6 +6,8 @@ import ast
 import math
 from typing import Any, Final
 
+from catzilla.wording import with_article
+
 from . import builtin_calls, math_calls, methods
 from .function import ABSENT, Function, Value
 from .names import MISSING, function_of, is_builtin
@@ -39,7 +41,9 @@ def call(f: Function, node: ast.Call) -> Value:
     function = function_of(found)
     if function is None:
         kind = "class" if isinstance(found, type) else type(found).__name__
-        f.refuse(node, f"calling {func.id} (a {kind}) is not compiled: only functions written in Python are")
+        f.refuse(
+            node, f"calling {func.id} ({with_article(kind)}) is not compiled: only functions written in Python are"
+        )
     return _function(f, node, function, func.id)
 
 

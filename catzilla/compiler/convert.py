@@ -11,6 +11,8 @@ from array import array
 from collections.abc import Callable
 from typing import Any
 
+from catzilla.wording import kind_of
+
 from .load import types as ffi_types
 from .types import BOOL, FLOAT, INT, NEVER, NONE, STR, DictT, Dyn, ListT, TupleT, Type, options_of
 
@@ -52,7 +54,7 @@ class Writer:
         for option in type_.options:
             if _fits(option, value):
                 return option
-        raise Mismatch(f"a {type(value).__name__} where {type_!r} was expected")
+        raise Mismatch(f"{kind_of(value)} where {type_!r} was expected")
 
     def pointer(self, type_: Type, value: Any) -> Any:
         ffi = self._ffi
@@ -68,7 +70,7 @@ class Writer:
             return slots
         if isinstance(type_, DictT) and type(value) is dict:
             return self._dict(type_, list(value.items()))
-        raise Mismatch(f"a {type(value).__name__} where {type_!r} was expected")
+        raise Mismatch(f"{kind_of(value)} where {type_!r} was expected")
 
     def _text(self, value: str) -> Any:
         ffi = self._ffi

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Callable
 from typing import Any, Final
 
+from catzilla.wording import with_article
+
 from . import arithmetic, calls, comprehensions, containers, formats
 from .function import ABSENT, Function, Value, empty
 from .names import MISSING
@@ -47,7 +49,7 @@ def constant(f: Function, value: object, node: ast.AST) -> Value:
         return Value(STR, f.unit.string(value), value)
     if isinstance(value, tuple):
         return containers.make_tuple(f, [constant(f, item, node) for item in value], node)
-    f.refuse(node, f"a {kind.__name__} is not compiled")
+    f.refuse(node, f"{with_article(kind.__name__)} is not compiled")
 
 
 def _constant(f: Function, node: Any) -> Value:

@@ -6,6 +6,8 @@ import ast
 import re
 from typing import Any, Final
 
+from catzilla.wording import with_article
+
 from .function import Function, Value
 from .types import BOOL, FLOAT, INT, NEVER, NONE, STR, Dyn, options_of
 
@@ -72,7 +74,7 @@ def text_of(f: Function, value: Value, node: ast.AST) -> Value:
         return f.out(
             STR, f"cz_value_str(rt, {f.box(value)}, $)", node, "the shortest text of this float is Python's to find"
         )
-    f.refuse(node, f"the text of a {value.type!r} is not compiled")
+    f.refuse(node, f"the text of {with_article(repr(value.type))} is not compiled")
 
 
 def repr_of(f: Function, value: Value, node: ast.AST) -> Value:
@@ -131,7 +133,7 @@ def format_value(f: Function, value: Value, spec: str, node: ast.AST) -> Value:
         return _field(
             f, f.out(STR, call, node, "a float that is not finite is formatted"), width, fill, align or ">", node
         )
-    f.refuse(node, f"the format specification {spec!r} of a {value.type!r} is not compiled")
+    f.refuse(node, f"the format specification {spec!r} of {with_article(repr(value.type))} is not compiled")
 
 
 def _field(f: Function, text: Value, width: int, fill: str | None, align: str, node: ast.AST) -> Value:

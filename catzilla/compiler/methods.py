@@ -6,6 +6,8 @@ import ast
 from collections.abc import Callable
 from typing import Any, Final
 
+from catzilla.wording import with_article
+
 from . import arithmetic, consumers, containers
 from .function import Function, Value
 from .types import BOOL, INT, NEVER, NONE, STR, DictT, Dyn, ListT, TupleT, Var, size_of
@@ -21,7 +23,7 @@ def call(f: Function, func: ast.Attribute, value: Value, node: ast.Call) -> Valu
     handler = (TEXT if owner is STR else LISTS if owner is ListT else DICTS).get(name)
     if handler is None:
         kind = owner.name if not isinstance(owner, type) else owner.__name__[:-1].lower()
-        f.refuse(node, f"the method {name}() of a {kind} is not compiled")
+        f.refuse(node, f"the method {name}() of {with_article(kind)} is not compiled")
     value = f.hold(value)
     if handler in (_sort, _join, _split):
         return handler(f, value, node)

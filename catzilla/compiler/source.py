@@ -10,6 +10,8 @@ import types
 from collections.abc import Iterator
 from typing import Any, Final
 
+from catzilla.wording import kind_of
+
 from .refusal import Refusal
 
 MOST_LINES: Final = 2_000
@@ -35,7 +37,7 @@ class Source:
 
     def __init__(self, fn: Any) -> None:
         if type(fn) is not types.FunctionType:
-            raise Refusal(f"it is a {type(fn).__name__}, not a function written with def")
+            raise Refusal(f"it is {kind_of(fn)}, not a function written with def")
         self.fn: types.FunctionType = fn
         self.code = fn.__code__
         self.tree, self.indent = _tree(fn)

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Callable
 from typing import Any, Final
 
+from catzilla.wording import with_article
+
 from . import arithmetic, containers, loops
 from .expressions import lower, truth
 from .function import Function, Value
@@ -135,7 +137,7 @@ def unpack(f: Function, target: Any, value: Value) -> list[Value]:
     if isinstance(value.type, ListT):
         f.check(f"{value.c}->length != {count}", target, "the number of values does not fit")
         return [containers.item_at(f, value, str(index), target) for index in range(count)]
-    f.refuse(target, f"a {value.type!r} cannot be unpacked in compiled code")
+    f.refuse(target, f"{with_article(repr(value.type))} cannot be unpacked in compiled code")
 
 
 def _augmented(f: Function, node: Any) -> None:
@@ -146,7 +148,7 @@ def _augmented(f: Function, node: Any) -> None:
             containers.extend(f, before, lower(f, node.value), node)
             return
         if any(isinstance(option, ListT | DictT) for option in options_of(before.type)):
-            f.refuse(node, f"this operator on a {before.type!r} is not compiled")
+            f.refuse(node, f"this operator on {with_article(repr(before.type))} is not compiled")
         before = f.hold(before)
         f.assign(target.id, arithmetic.binary(f, node.op, before, lower(f, node.value), node))
     elif isinstance(target, ast.Subscript):

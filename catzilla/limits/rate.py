@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from catzilla.errors import ConfigTypeError, ConfigValueError
+from catzilla.wording import kind_of
 
 MOST: Final = 100_000  # starts that are remembered for each limit
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -37,7 +38,7 @@ def rate_of(name: str, value: object) -> Rate | None:
         return value
     form = "a number of starts and a time, such as '10/s', '100/m', '1000/h' or '5/30s'"
     if not isinstance(value, str):
-        raise ConfigTypeError(f"{name}={value!r} must be {form}, not {type(value).__name__}")
+        raise ConfigTypeError(f"{name}={value!r} must be {form}, not {kind_of(value)}")
     match = _FORM.fullmatch(value.strip())
     if match is None:
         raise ConfigValueError(f"{name}={value!r} must be {form}")

@@ -7,12 +7,11 @@ from datetime import timedelta, tzinfo
 from typing import Any, Final
 
 from catzilla.errors import ConfigTypeError, ConfigValueError
-from catzilla.options import LONGEST_MS
+from catzilla.options import LONGEST_MS, SCHEDULE_NAMES
+from catzilla.wording import brief, did_you_mean, kind_of
 
 from .timetable import Cron, Every, Timetable, zone_of
 
-NAMES: Final = ("every", "cron", "timezone", "missed", "overlap", "per")
-NAME_SET: Final = frozenset(NAMES)
 MISSED: Final = ("once", "skip", "all")
 PER: Final = ("host", "process")
 LEAST_S: Final = 0.01
@@ -35,14 +34,18 @@ def take_schedule(options: dict[str, Any]) -> ScheduleOptions | None:
 
     Raises ConfigTypeError, ConfigValueError, or ImportError when ``cron`` is used without the extra.
     """
-    given: dict[str, Any] = {name: options.pop(name) for name in NAMES if name in options}
+    given: dict[str, Any] = {name: options.pop(name) for name in SCHEDULE_NAMES if name in options}
     return checked_schedule(given) if given else None
 
 
 def checked_schedule(given: Mapping[str, Any]) -> ScheduleOptions:
     for name in given:
-        if name not in NAME_SET:
-            raise ConfigTypeError(f"{name!r} is not an option of a schedule; these are {', '.join(NAMES)}")
+        if name not in SCHEDULE_NAMES:
+            near = did_you_mean(name, SCHEDULE_NAMES)
+            raise ConfigTypeError(
+                f"{name!r} is not an option of a schedule: {near}the options are {', '.join(SCHEDULE_NAMES)} (those of "
+                "the task go with the task itself: add_schedule(task.with_options(...), ...))"
+            )
     every, cron, timezone = given.get("every"), given.get("cron"), given.get("timezone")
     if (every is None) == (cron is None):
         what = "neither is given" if every is None else f"every={every!r} and cron={cron!r} are both given"
@@ -61,15 +64,17 @@ def checked_schedule(given: Mapping[str, Any]) -> ScheduleOptions:
 def _interval_ns(every: object) -> int:
     seconds = every.total_seconds() if isinstance(every, timedelta) else every
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise ConfigTypeError(f"every={every!r} must be a number of seconds or a timedelta, not {type(every).__name__}")
+        raise ConfigTypeError(f"every={brief(every)} must be a number of seconds or a timedelta, not {kind_of(every)}")
     if not LEAST_S <= seconds <= LONGEST_MS / 1_000:  # also refuses nan
-        raise ConfigValueError(f"every={every!r} must be from {LEAST_S} to {LONGEST_MS // 1_000} seconds (100 years)")
+        raise ConfigValueError(
+            f"every={brief(every)} must be from {LEAST_S} to {LONGEST_MS // 1_000} seconds (100 years)"
+        )
     return int(seconds * 1e9)
 
 
 def _cron(cron: object, timezone: object) -> Cron:
     if not isinstance(cron, str):
-        raise ConfigTypeError(f"cron={cron!r} must be a str such as '*/5 * * * *', not {type(cron).__name__}")
+        raise ConfigTypeError(f"cron={cron!r} must be a str such as '*/5 * * * *', not {kind_of(cron)}")
     zone = timezone if isinstance(timezone, tzinfo) else zone_of("UTC" if timezone is None else timezone)
     return Cron(cron, zone)
 
@@ -78,10 +83,10 @@ def _choice(name: str, value: object, allowed: tuple[str, ...]) -> str:
     if isinstance(value, str) and value in allowed:
         return value
     error: Callable[[str], Exception] = ConfigValueError if isinstance(value, str) else ConfigTypeError
-    raise error(f"{name}={value!r} must be one of {', '.join(map(repr, allowed))}")
+    raise error(f"{name}={brief(value)} must be one of {', '.join(map(repr, allowed))}")
 
 
 def _switch(name: str, value: object) -> bool:
     if isinstance(value, bool):
         return value
-    raise ConfigTypeError(f"{name}={value!r} must be True or False")
+    raise ConfigTypeError(f"{name}={brief(value)} must be True or False")

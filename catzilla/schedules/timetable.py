@@ -6,6 +6,9 @@ from datetime import datetime, timezone, tzinfo
 from typing import Any, Final, Protocol
 
 from catzilla.errors import ConfigTypeError, ConfigValueError
+from catzilla.wording import brief, nearest
+
+from .mistakes import ALIASES, words
 
 MOST_COUNTED: Final = 1_000  # due times that passed are counted up to this many
 _UTC: Final = timezone.utc  # noqa: UP017  (also the name in 3.10's typeshed)
@@ -54,18 +57,15 @@ class Cron:
 
     def __init__(self, expression: str, zone: tzinfo) -> None:
         """ConfigValueError for an expression that is none, or never comes; ImportError without the extra."""
-        self.expression = expression
+        self.expression = ALIASES.get(expression.strip().lower(), expression)
         self.zone = zone
         self._cronsim: Any = _cronsim()
         try:
-            self._cronsim.CronSim(expression, datetime(2024, 1, 1, tzinfo=_UTC))
+            self._cronsim.CronSim(self.expression, datetime(2024, 1, 1, tzinfo=_UTC))
         except self._cronsim.CronSimError as error:
-            raise ConfigValueError(
-                f"cron={expression!r} is not a cron expression: {error}; it has five fields (minute, hour, day of the "
-                "month, month, day of the week) or six (a second in front), such as '*/5 * * * *'"
-            ) from error
+            raise ConfigValueError(words(self._cronsim, expression, error)) from error
         if self.next_after(1_700_000_000_000_000_000) is None:
-            raise ConfigValueError(f"cron={expression!r} never comes")
+            raise ConfigValueError(f"cron={expression!r} never comes: no date of the next 50 years fits it")
 
     def next_after(self, when_ns: int) -> int | None:
         began = datetime.fromtimestamp(when_ns // 1_000_000_000, self.zone)
@@ -96,7 +96,7 @@ class Cron:
 def zone_of(name: object) -> tzinfo:
     """The time zone of this name (of the IANA database)."""
     if not isinstance(name, str):
-        raise ConfigTypeError(f"timezone={name!r} must be a name such as 'Europe/Berlin', or a tzinfo")
+        raise ConfigTypeError(f"timezone={brief(name)} must be a name such as 'Europe/Berlin', or a tzinfo")
     if name == "UTC":
         return _UTC
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -105,9 +105,19 @@ def zone_of(name: object) -> tzinfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ConfigValueError(
-            f"timezone={name!r} is not a time zone that this machine knows ({error}); it must be a name such as "
-            "'Europe/Berlin' (where the system has no time zones: pip install tzdata)"
+            f"timezone={name!r} is not a time zone that this machine knows ({error}): {_near_zone(name)}it must be a "
+            "name such as 'Europe/Berlin' (where the system has no time zones: pip install tzdata)"
         ) from error
+
+
+def _near_zone(name: str) -> str:
+    """By its whole name, or its last part: "Berlin", "berlin/europe" and "Europe/Berln" are near "Europe/Berlin"."""
+    from zoneinfo import available_timezones
+
+    zones = sorted(available_timezones())
+    cities = {zone.rpartition("/")[2]: zone for zone in reversed(zones)}
+    near = nearest(name, zones) or cities.get(nearest(name.replace(" ", "_"), cities) or "")
+    return "" if near is None else f"did you mean {near!r}? "
 
 
 def _cronsim() -> Any:

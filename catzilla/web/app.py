@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from catzilla.batch import BatchResult
 from catzilla.errors import NotEnabled
 from catzilla.handle import TaskResult
+from catzilla.parameters import PARAMETERS
 from catzilla.priority import TaskPriority
 from catzilla.stats import SystemStats
 from catzilla.system import TaskSystem
@@ -59,6 +60,12 @@ class Catzilla(FastAPI):
             if "title" in fastapi_kwargs:
                 raise TypeError("Catzilla() got two titles: a positional one and title=")
             fastapi_kwargs["title"] = title
+        misplaced = [name for name in fastapi_kwargs if name in PARAMETERS]
+        if misplaced:  # some releases of FastAPI take any keyword and do nothing with it
+            raise TypeError(
+                f"{misplaced[0]} is a parameter of the task system: give it to "
+                f"app.enable_background_tasks({misplaced[0]}=...), not to Catzilla()"
+            )
         super().__init__(**fastapi_kwargs)
         self.tasks = None
         # Only what differs from the default is handed on, so that the environment is still asked for the rest.
@@ -248,7 +255,7 @@ class Catzilla(FastAPI):
         """
         from catzilla.observe.tracing import TaskTracer
 
-        self.observe(TaskTracer(tracer_provider))
+        self._enabled("enable_tracing").observe(TaskTracer(tracer_provider))
 
     def _enabled(self, call: str) -> TaskSystem:
         return self.tasks if self.tasks is not None else _not_enabled(call)

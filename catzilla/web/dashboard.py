@@ -13,6 +13,7 @@ from fastapi import Depends, Header, HTTPException, Response
 from pydantic import BaseModel
 
 from catzilla.errors import ConfigTypeError, ConfigValueError, SystemClosed
+from catzilla.log import logger
 from catzilla.observe.live import LiveView
 from catzilla.priority import TaskPriority
 from catzilla.web.paths import checked_path
@@ -88,13 +89,19 @@ def add_dashboard(
             raise HTTPException(403, "send the header X-Catzilla (with anything) with an action")
         return {"done": _act(tasks, view, action)}
 
+    def refuse() -> None:
+        raise HTTPException(
+            403, "this dashboard is read-only, as it asks nobody who they are: enable_dashboard(auth=...)"
+        )
+
     guard = [] if auth is None else [Depends(auth)]
     route: dict[str, Any] = {"include_in_schema": False, "dependencies": guard}
     app.add_api_route(path, show_page, methods=["GET"], **route)
     app.add_api_route(f"{path}/-/snapshot", snapshot, methods=["GET"], **route)
     app.add_api_route(f"{path}/-/{{name}}", show_file, methods=["GET"], **route)
-    if auth is not None:
-        app.add_api_route(f"{path}/-/actions", act, methods=["POST"], **route)
+    app.add_api_route(f"{path}/-/actions", refuse if auth is None else act, methods=["POST"], **route)
+    if auth is None:
+        logger.info("the dashboard at %s is read-only and open to everybody: enable_dashboard(auth=...)", path)
     return view
 
 

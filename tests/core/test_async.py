@@ -223,6 +223,14 @@ def test_wait_on_the_systems_own_loop_is_an_error(system: TaskSystem) -> None:
     gate.set()
 
 
+def test_a_coroutine_that_awaits_itself_is_told(system: TaskSystem) -> None:
+    async def serpent() -> None:
+        await current_task()
+
+    with pytest.raises(RuntimeError, match="serpent awaits its own result"):
+        system.add_task(serpent).wait(PATIENCE_S)
+
+
 def test_results_are_awaited_from_several_loops(system: TaskSystem) -> None:
     gate = threading.Event()
     shared = system.add_task(gate.wait, PATIENCE_S)

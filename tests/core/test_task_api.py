@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import pickle
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -239,6 +241,114 @@ def test_an_unknown_option_of_the_decorator_is_an_error(system: TaskSystem) -> N
         system.task(retries=3)
     with pytest.raises(TypeError, match="retries"):
         system.task(scale).with_options(retries=3)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "told"),
+    [
+        ("max_retrys", "did you mean 'max_retries'? the options are priority, "),
+        ("evry", "did you mean 'every'? the options are priority, "),
+        ("nothing_like_it", "'nothing_like_it' is not a task option: the options are priority, "),
+        ("workers", "a parameter of the whole system: give it to TaskSystem(workers=...)"),
+    ],
+)
+def test_an_unknown_option_is_told_with_the_nearest_and_all_of_them(
+    system: TaskSystem, keyword: str, told: str
+) -> None:
+    for declare in (system.task, system.task(scale).with_options, functools.partial(system.add_tasks, scale, [(1,)])):
+        with pytest.raises(TypeError) as caught:
+            declare(**{keyword: 3})
+        assert told in str(caught.value)
+    assert system.stats().submitted == 0
+
+
+def test_an_option_of_a_schedule_has_its_place(system: TaskSystem) -> None:
+    for declare in (system.task(scale).with_options, functools.partial(system.add_tasks, scale, [(1,)])):
+        with pytest.raises(TypeError, match=r"'every' is an option of a schedule .*@app\.task\(every=\.\.\.\)"):
+            declare(every=3)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "told"),
+    [
+        ("max_retrys", "did you mean the option 'max_retries'?"),
+        ("valeu", "did you mean the argument 'value'?"),
+        ("cron", "cron is an option of a schedule"),
+        ("zzz", "unexpected keyword argument 'zzz'"),
+    ],
+)
+def test_a_keyword_that_fits_neither_function_nor_options(system: TaskSystem, keyword: str, told: str) -> None:
+    for submit in (functools.partial(system.add_task, scale), system.task(scale).submit):
+        with pytest.raises(TypeError, match=re.escape(told)):
+            submit(1, **{keyword: 3})
+    assert system.stats().submitted == 0
+
+
+def test_an_option_that_submit_takes_for_an_argument(system: TaskSystem) -> None:
+    with pytest.raises(TypeError, match=r"task\.with_options\(max_retries=\.\.\.\)\.submit\(\.\.\.\)"):
+        system.task(scale).submit(1, max_retries=3)  # type: ignore[call-arg]
+
+
+def test_what_a_call_gave_in_the_place_of_the_function(system: TaskSystem) -> None:
+    add: Any = system.add_task
+    with pytest.raises(TypeError, match=r"6 \(an int\) is neither: pass the function and its arguments, add_task\("):
+        add(scale(3))
+
+
+def test_a_coroutine_in_the_place_of_its_function_is_closed(system: TaskSystem) -> None:
+    async def fetch(url: str) -> str:
+        return url
+
+    for submit in (system.add_task, system.task, lambda fn: system.add_tasks(fn, [()])):
+        coroutine: Any = fetch("here")
+        with pytest.raises(TypeError, match=r"fetch\(\.\.\.\) gave a coroutine.*add_task\(.*fetch, \.\.\.\)"):
+            submit(coroutine)
+        assert coroutine.cr_frame is None  # closed: Python does not warn of it as well
+
+
+def test_a_coroutine_that_somebody_runs_is_left_to_them(system: TaskSystem) -> None:
+    async def outer() -> int:
+        asked: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def inner() -> int:
+            return await asked
+
+        coroutine: Any = inner()
+        running: Any = asyncio.ensure_future(coroutine)
+        await asyncio.sleep(0)
+        with pytest.raises(TypeError, match="gave a coroutine"):
+            system.add_task(coroutine)
+        with pytest.raises(TypeError, match="an awaitable that belongs to an event loop"):
+            system.add_task(running)
+        asked.set_result(5)
+        return int(await running)
+
+    assert asyncio.run(outer()) == 5
+
+
+def test_a_result_in_the_place_of_a_function(system: TaskSystem) -> None:
+    result: Any = system.add_task(scale, 1)
+    with pytest.raises(TypeError, match=r"submitted already: use its then\(fn\)"):
+        system.add_task(result)
+
+
+def test_rows_that_are_none(system: TaskSystem) -> None:
+    rows: Any = 3
+    with pytest.raises(TypeError, match=r"an iterable of rows, .* not an int"):
+        system.add_tasks(scale, rows)
+
+    def broken() -> Iterator[tuple[int]]:
+        yield (1,)
+        raise TypeError("of the iterable's own")
+
+    with pytest.raises(TypeError, match="of the iterable's own"):
+        system.add_tasks(scale, broken())
+
+
+def test_a_lane_that_is_none(system: TaskSystem) -> None:
+    lane: Any = "HIGH"
+    with pytest.raises(TypeError, match=r"lane='HIGH' is not a priority: did you mean TaskPriority\.HIGH\?"):
+        system.pause(lane)
 
 
 def test_a_task_of_a_task_is_an_error(system: TaskSystem) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from catzilla import TaskSystem
-from catzilla.background_tasks import TaskCancelled, TaskPriority, TaskStatus, TaskTimeout, WaitLimit
+from catzilla.background_tasks import TaskCancelled, TaskPriority, TaskStatus, TaskTimeout, WaitLimit, current_task
 from catzilla.conformance.rig import PATIENCE_S, eventually
 
 OpenSystem = Callable[..., TaskSystem]
@@ -31,6 +31,20 @@ def test_a_task_waits_for_another(one: TaskSystem, timeout: float | None, option
 
     assert one.add_task(outer).wait(PATIENCE_S) == 2
     assert one.add_task(outer, timeout_ms=20_000).wait(PATIENCE_S) == 2
+
+
+@pytest.mark.parametrize("timeout", [None, PATIENCE_S])
+@pytest.mark.parametrize("options", [{}, {"timeout_ms": 20_000}, {"max_concurrency": 1}], ids=str)
+def test_a_task_that_waits_for_itself_is_told(one: TaskSystem, timeout: float | None, options: dict[str, Any]) -> None:
+    def serpent() -> None:
+        task = current_task()
+        assert task is not None
+        with pytest.raises(TimeoutError):  # a poll is no wait
+            task.wait(0)
+        task.wait(timeout)
+
+    with pytest.raises(RuntimeError, match="serpent waits for its own result"):
+        one.add_task(serpent, **options).wait(PATIENCE_S)
 
 
 def test_every_way_of_waiting(one: TaskSystem) -> None:

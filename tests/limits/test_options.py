@@ -39,20 +39,42 @@ def test_a_bad_option_is_named(system: TaskSystem, options: dict[str, Any], told
         system.add_task(int, **options)
 
 
+def label(user: int, tags: list[str]) -> int:
+    return user + len(tags)
+
+
 def test_arguments_that_cannot_be_compared_are_an_error_at_the_submit(system: TaskSystem) -> None:
-    with pytest.raises(TypeError, match="unique_key=lambda"):
+    with pytest.raises(TypeError, match=r"argument 1, \[1\], cannot be .*unique_key=lambda \*args, \*\*kwargs: "):
         system.add_task(len, [1], unique=True)
+    with pytest.raises(TypeError, match=r"argument 2 \(tags\), \['x'\], cannot .*unique_key=lambda user, tags: "):
+        system.add_task(label, 1, ["x"], unique=True)
+    with pytest.raises(TypeError, match=r"argument tags, \['x'\], cannot be hashed"):
+        system.add_task(label, 1, tags=["x"], unique=True)
     assert system.add_task(len, [1], unique=True, unique_key=tuple).wait(PATIENCE_S) == 1
 
 
 def test_a_key_that_cannot_be_hashed_is_an_error_at_the_submit(system: TaskSystem) -> None:
-    with pytest.raises(TypeError, match="must be hashable"):
+    with pytest.raises(TypeError, match=r"limit_key of .*len gave \['a'\] \(a list\), and a key must be hashable"):
         system.add_task(len, "a", max_concurrency=1, limit_key=lambda text: [text])
+    with pytest.raises(TypeError, match=r"unique_key of .*len gave \['a'\] \(a list\), and a key must be hashable"):
+        system.add_task(len, "a", unique=True, unique_key=lambda text: [text])
 
 
 def test_what_a_key_function_raises_is_the_submitters(system: TaskSystem) -> None:
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError) as caught:
         system.add_task(len, "a", max_concurrency=1, limit_key=lambda text: 1 / 0)
+    (note,) = caught.value.__notes__
+    assert note.startswith("in limit_key of ")
+
+    same = ValueError("the same one each time")
+
+    def refuse(text: str) -> str:
+        raise same
+
+    for _ in range(3):
+        with pytest.raises(ValueError, match="the same one"):
+            system.add_task(len, "a", unique=True, unique_key=refuse)
+    assert len(same.__notes__) == 1
     assert system.unfinished() == 0
 
 

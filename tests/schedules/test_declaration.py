@@ -33,7 +33,22 @@ def nothing() -> None:
         ({"every": 5, "cron": "* * * * *"}, "both"),
         ({"missed": "once"}, "neither"),
         ({"cron": "* * * *"}, "five fields"),
-        ({"cron": "61 * * * *"}, "not a cron expression"),
+        ({"cron": ""}, "it has 0 fields"),
+        ({"cron": "0 0 * *"}, "it has 4 fields"),
+        ({"cron": "61 * * * *"}, "not a cron expression: its minute is '61'; it must be 0 to 59"),
+        ({"cron": "0 0 ? * *"}, r"its day-of-month is '\?'; it must be 1 to 31"),
+        ({"cron": "0 0 * foo *"}, "its month is 'foo'; it must be 1 to 12, or jan to dec"),
+        ({"cron": "0 0 * * 8"}, "its day-of-week is '8'; it must be 0 to 7"),
+        ({"cron": "0 24 * * *"}, "its hour is '24'; it must be 0 to 23"),
+        ({"cron": "0 12 25 * * *"}, "its hour is '25' .the first of six fields is the second."),
+        ({"cron": "0 0 31 2 *"}, "never comes: no month '2' has a day '31'"),
+        ({"cron": "0 0 31 2,4 *"}, "never comes: no month '2,4' has a day '31'"),
+        ({"cron": "0 0 1 jan mon#6"}, "its day-of-week is 'mon#6'"),
+        ({"cron": "@reboot"}, "the names are @yearly, .*to run at the start, submit the task there"),
+        ({"cron": "@fortnightly"}, "the names are @yearly, "),
+        ({"cron": "* * * * *", "timezone": "Berlin"}, "did you mean 'Europe/Berlin'"),
+        ({"cron": "* * * * *", "timezone": "Europe/Berln"}, "did you mean 'Europe/Berlin'"),
+        ({"cron": "* * * * *", "timezone": "new york"}, "did you mean 'America/New_York'"),
         ({"cron": 5}, "must be a str"),
         ({"cron": "* * * * *", "timezone": "Europe/Bonn"}, "not a time zone"),
         ({"cron": "* * * * *", "timezone": 1}, "Europe/Berlin"),
@@ -48,6 +63,20 @@ def test_a_bad_option_is_named(system: TaskSystem, options: dict[str, Any], told
     with pytest.raises(ConfigError, match=told):
         system.task(**options)
     assert system.schedules() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expression"),
+    [
+        ("@yearly", "0 0 1 1 *"),
+        ("@monthly", "0 0 1 * *"),
+        ("@weekly", "0 0 * * 0"),
+        ("@Daily ", "0 0 * * *"),
+        ("@hourly", "0 * * * *"),
+    ],
+)
+def test_crons_own_names(system: TaskSystem, name: str, expression: str) -> None:
+    assert system.add_schedule(nothing, cron=name, per="process").timetable == f"cron {expression!r} (UTC)"
 
 
 def test_an_unknown_option_is_named(system: TaskSystem) -> None:

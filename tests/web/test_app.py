@@ -41,12 +41,22 @@ class TestEnabling:
             lambda app: app.pause(TaskPriority.LOW),
             lambda app: app.resume(TaskPriority.LOW),
             lambda app: app.running(),
+            lambda app: app.enable_dashboard(),
+            lambda app: app.observe(None),
+            lambda app: app.schedules(),
         ],
     )
     def test_every_call_before_it_names_it(self, app, call):
         with pytest.raises(NotEnabled, match=r"enable_background_tasks\(\)") as caught:
             call(app)
         assert isinstance(caught.value, RuntimeError)
+
+    @pytest.mark.parametrize("call", ["enable_metrics", "enable_tracing"])
+    def test_those_of_the_metrics_extra_name_themselves_too(self, app, call):
+        pytest.importorskip("opentelemetry", reason="needs the metrics extra")
+        pytest.importorskip("prometheus_client", reason="needs the metrics extra")
+        with pytest.raises(NotEnabled, match=rf"^{call}\(\) needs background tasks: call app.enable_background_tasks"):
+            getattr(app, call)()
 
     async def _add(self, app):
         return await app.add_task_async(double, 1)
@@ -188,6 +198,10 @@ class TestItIsFastAPI:
         app = Catzilla(docs_url=None, version="7")
         assert isinstance(app, FastAPI)
         assert (app.docs_url, app.version) == (None, "7")
+
+    def test_parameters_of_the_task_system_have_their_place(self):
+        with pytest.raises(TypeError, match=r"give it to app\.enable_background_tasks\(workers=\.\.\.\)"):
+            Catzilla(workers=3)
 
     def test_routers_mounts_overrides_and_schema(self, app, client_of):
         # Given an application of several parts, as FastAPI users build them
