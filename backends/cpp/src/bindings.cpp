@@ -1510,10 +1510,16 @@ public:
 
     void sleep(Sits &seat)
     {
+        bool urgent;
         engine_->workers.awake--;
         Py_BEGIN_ALLOW_THREADS;
         engine_->workers.sleep(seat, spin_ns);
+        urgent = seat.slot < 0 || engine_->queue.ready_in(0) > 0;
+        if (urgent)
+            set_timer_slack(exact);
         Py_END_ALLOW_THREADS;
+        if (urgent)
+            set_timer_slack(usual);
         engine_->workers.awake++;
     }
 
@@ -1539,6 +1545,12 @@ public:
     }
 
 private:
+    // How late the kernel may be with the thread's timers. Waiting for the GIL is one: CPython asks the holder when
+    // it runs out. For a CRITICAL task it is exact. For all others it is not: threads that ask at exact intervals
+    // fall in step, and one that asks just after each of them, as the main thread may, hardly ever has its turn.
+    enum Slack : unsigned long { usual = 0, exact = 1 };
+    static void set_timer_slack(Slack slack) { prctl(PR_SET_TIMERSLACK, static_cast<unsigned long>(slack), 0, 0, 0); }
+
     // What a task set in the context must not reach the next one.
     void fresh_context()
     {
@@ -1632,7 +1644,6 @@ void serve_here(Engine *engine, const std::shared_ptr<Sits> &seat)
     seat->started = true;
     engine->workers.awake++;
     enter(me, engine, *seat);
-    prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
     if (seat->slot < 0) {
         serve_reserve(engine, *seat, interpreter);
     } else if (interpreter.enter_context()) {
