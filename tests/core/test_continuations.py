@@ -58,9 +58,11 @@ def test_then_of_a_cancelled_or_late_task_ends_as_it_did(system: TaskSystem) -> 
     with pytest.raises(TaskCancelled):
         follow.wait(PATIENCE_S)
     assert follow.status is TaskStatus.CANCELLED
-    late = system.add_task(time.sleep, 0.3, timeout_ms=20).then(str)
+    gate = threading.Event()
+    late = system.add_task(gate.wait, PATIENCE_S, timeout_ms=20).then(str)
     with pytest.raises(TaskTimeout):
         late.wait(PATIENCE_S)
+    gate.set()
     assert late.status is TaskStatus.TIMED_OUT
 
 

@@ -31,15 +31,17 @@ def test_a_task_that_is_in_time_is_left_alone(system: TaskSystem) -> None:
 
 def test_task_timeout_is_not_the_waiters_timeout(system: TaskSystem) -> None:
     assert not issubclass(TaskTimeout, TimeoutError)
+    gate = threading.Event()
     with pytest.raises(TaskTimeout, match="timeout_ms=20"):
-        system.add_task(time.sleep, 0.5, timeout_ms=20).wait(PATIENCE_S)
+        system.add_task(gate.wait, PATIENCE_S, timeout_ms=20).wait(PATIENCE_S)
+    gate.set()
 
 
 def test_it_runs_from_the_start_of_the_task_not_from_its_submit(open_system: OpenSystem) -> None:
     # Given a task that waits for the only worker longer than its deadline
     system = open_system(workers=1)
-    before = system.add_task(time.sleep, 0.2)
-    late = system.add_task(spin, 0.001, timeout_ms=100)
+    before = system.add_task(time.sleep, 1.1)
+    late = system.add_task(spin, 0.001, timeout_ms=1_000)
     assert before.wait(PATIENCE_S) is None
     assert late.wait(PATIENCE_S) == "done"
 
@@ -49,12 +51,12 @@ def test_each_attempt_has_the_whole_time(system: TaskSystem) -> None:
 
     def fail_twice() -> str:
         attempts.append(1)
-        time.sleep(0.06)
+        time.sleep(0.4)
         if len(attempts) < 3:
             raise ValueError
         return "third"
 
-    result = system.add_task(fail_twice, timeout_ms=150, max_retries=5, retry_base_ms=1)
+    result = system.add_task(fail_twice, timeout_ms=1_000, max_retries=5, retry_base_ms=1)
     assert result.wait(PATIENCE_S) == "third"
 
 
@@ -79,13 +81,16 @@ def test_python_code_is_interrupted(open_system: OpenSystem) -> None:
 
 def test_a_call_inside_c_is_counted_until_it_returns(open_system: OpenSystem) -> None:
     system = open_system(workers=1)
-    result = system.add_task(time.sleep, 0.5, timeout_ms=20)
+    lock = threading.Lock()
+    lock.acquire()
+    result = system.add_task(lock.acquire, timeout=PATIENCE_S, timeout_ms=20)
     with pytest.raises(TaskTimeout):
         result.wait(PATIENCE_S)
     stats = system.stats()
     assert stats.stuck_workers == 1
     assert stats.total_workers == 1
     assert system.add_task(int, "1").wait(PATIENCE_S) == 1
+    lock.release()
     eventually(lambda: system.stats().stuck_workers == 0, "the call returned")
 
 

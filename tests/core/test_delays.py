@@ -14,12 +14,14 @@ from catzilla.conformance.rig import PATIENCE_S
 OpenSystem = Callable[..., TaskSystem]
 
 
-def test_it_starts_at_its_time_and_not_before(system: TaskSystem) -> None:
+def test_it_starts_at_its_time_and_not_before(open_system: OpenSystem) -> None:
+    # Given one worker: two could take what is due in turn, and the second be first to look at the time
+    system = open_system(workers=1)
     submitted = time.monotonic()
-    results = [system.add_task(time.monotonic, delay_ms=delay_ms) for delay_ms in (80, 20, 50)]
+    results = [system.add_task(time.monotonic, delay_ms=delay_ms) for delay_ms in (600, 400, 500)]
     assert {result.status for result in results} == {TaskStatus.DELAYED}
     after = [result.wait(PATIENCE_S) - submitted for result in results]
-    assert all(waited >= due for waited, due in zip(after, (0.08, 0.02, 0.05), strict=True))
+    assert all(waited >= due for waited, due in zip(after, (0.6, 0.4, 0.5), strict=True))
     assert after[1] < after[2] < after[0]
 
 
@@ -45,10 +47,10 @@ def test_a_delayed_task_holds_a_slot_from_its_acceptance(open_system: OpenSystem
 
 def test_its_wait_in_the_queue_starts_when_it_is_due(open_system: OpenSystem) -> None:
     system = open_system(enable_profiling="full")
-    system.add_task(int, delay_ms=200).wait(PATIENCE_S)
+    system.add_task(int, delay_ms=1_000).wait(PATIENCE_S)
     wait_ms = system.stats().p99_queue_wait_ms
     assert wait_ms is not None
-    assert wait_ms < 150
+    assert wait_ms < 950
 
 
 def test_a_thousand_delays(system: TaskSystem) -> None:
@@ -79,6 +81,6 @@ def test_waiting_for_a_delayed_task_inside_a_task(open_system: OpenSystem) -> No
 
 def test_delays_of_a_batch(system: TaskSystem) -> None:
     submitted = time.monotonic()
-    batch = system.add_tasks(time.monotonic, [()] * 5, delay_ms=40)
+    batch = system.add_tasks(time.monotonic, [()] * 5, delay_ms=400)
     assert {result.status for result in batch} == {TaskStatus.DELAYED}
-    assert min(batch.wait(PATIENCE_S)) - submitted >= 0.04
+    assert min(batch.wait(PATIENCE_S)) - submitted >= 0.4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -57,11 +56,13 @@ def test_plain_or_not_it_is_told_once(system: TaskSystem, told: list[Any], optio
 
 
 def test_of_deadlines_and_coroutines(system: TaskSystem, told: list[Any]) -> None:
-    late, coroutine = system.add_task(time.sleep, 0.2, timeout_ms=20), system.add_task(fail_later)
+    gate = threading.Event()
+    late, coroutine = system.add_task(gate.wait, PATIENCE_S, timeout_ms=20), system.add_task(fail_later)
     assert isinstance(late.exception(PATIENCE_S), TaskTimeout)
     assert isinstance(coroutine.exception(PATIENCE_S), LookupError)
     eventually(lambda: len(told) == 2, "the hook was told of both")
     assert {result.status for result in told} == {TaskStatus.TIMED_OUT, TaskStatus.FAILED}
+    gate.set()
 
 
 def test_of_batches(system: TaskSystem, told: list[Any]) -> None:
@@ -99,7 +100,7 @@ def test_hooks_that_raise_are_logged_and_contained(
         result = system.add_task(fail)
         assert isinstance(result.exception(PATIENCE_S), LookupError)
         eventually(lambda: "a hook that fails" in caplog.text, "the hook's error was logged")
-    assert told == after == [result]
+    eventually(lambda: told == after == [result], "the others were told")
     assert system.add_task(int, "1").wait(PATIENCE_S) == 1
 
 

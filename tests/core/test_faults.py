@@ -177,7 +177,6 @@ def test_a_million_tasks_with_flat_memory(open_system: OpenSystem) -> None:
     # When it runs a million
     for _ in range(10):
         run(100_000)
-    gc.collect()
     # Then each was counted, and memory has not grown: 8 bytes a task would be seen
     assert system.stats().completed == 1_100_000
-    assert resident_bytes() - before < 8_000_000
+    eventually(lambda: gc.collect() >= 0 and resident_bytes() - before < 8_000_000, "it is as small as before")

@@ -216,7 +216,7 @@ def test_its_repr_names_task_and_status(system: TaskSystem) -> None:
 
 
 def test_finished_results_are_found_when_they_are_kept(open_system: OpenSystem) -> None:
-    system = open_system(keep_results=2)
+    system = open_system(workers=1, keep_results=2)  # one after the other: the last two to end are kept
     results = [system.add_task(int, str(n)) for n in range(3)]
     ids = []
     for result in results:
@@ -246,7 +246,8 @@ def test_stats_of_one_task(open_system: OpenSystem) -> None:
     assert stats.started_at is not None
     assert stats.finished_at is not None
     assert before - 0.01 <= stats.created_at <= stats.started_at <= stats.finished_at <= after + 0.01
-    assert stats.execution_time_ms == pytest.approx(50, rel=0.5)
+    assert stats.execution_time_ms is not None
+    assert 50 <= stats.execution_time_ms <= 1_000 * (after - before) + 10
     assert stats.retries == 0
     assert stats.worker_id in (0, 1)
 
@@ -285,9 +286,11 @@ def test_a_failure_hook_is_told_of_failures_and_timeouts(system: TaskSystem) -> 
         told.append(result)
 
     bad = system.add_task(fail)
-    late = system.add_task(time.sleep, 0.2, timeout_ms=20)
+    gate = threading.Event()
+    late = system.add_task(gate.wait, PATIENCE_S, timeout_ms=20)
     system.add_task(int).wait(PATIENCE_S)
     system.add_task(int, delay_ms=60_000).cancel()
     eventually(lambda: len(told) == 2, "both failures were told")
     assert {id(result) for result in told} == {id(bad), id(late)}
+    gate.set()
     bad.exception(0)

@@ -7,6 +7,7 @@ import logging
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from types import FrameType
 
@@ -139,11 +140,14 @@ def test_ctrl_c_reaches_a_blocked_submitter(full: Callable[..., TaskSystem]) -> 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    def submit() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        system.add_task(int, "3")
+
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
     try:
         with pytest.raises(KeyboardInterrupt):
-            system.add_task(int, "3")
+            submit()
     finally:
         signal.signal(signal.SIGALRM, before)
     # And the place in the line is given up
@@ -177,9 +181,20 @@ def test_block_on_a_loops_thread_warns_once(full: Callable[..., TaskSystem]) -> 
     system = full("block")
 
     async def main() -> None:
-        threading.Timer(0.05, system.resume).start()
-        with pytest.warns(RuntimeWarning, match="add_task_async"):
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+
+            def let_go() -> None:
+                eventually(lambda: len(warned) > 0, "it warns before it blocks")
+                system.resume()
+
+            thread = threading.Thread(target=let_go)
+            thread.start()
             system.add_task(int, "3")
+            thread.join()
+        [warning] = warned
+        assert warning.category is RuntimeWarning
+        assert "add_task_async" in str(warning.message)
 
     asyncio.run(main())
 

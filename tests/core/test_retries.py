@@ -113,7 +113,7 @@ def test_a_retry_waits_in_its_slot(open_system: OpenSystem) -> None:
     # Given a lane of one slot, and a task that waits for its retry
     system = open_system(queue_size=1)
     flaky = Flaky(1)
-    result = system.add_task(flaky, max_retries=1, retry_backoff="fixed", retry_base_ms=300)
+    result = system.add_task(flaky, max_retries=1, retry_backoff="fixed", retry_base_ms=1_000)
     eventually(lambda: result.status is TaskStatus.RETRYING, "the first attempt failed")
     # Then it is counted in its lane, and a retry is never refused
     assert system.stats().normal_queue_size == 1
@@ -228,10 +228,13 @@ def test_a_backoff_that_raises_ends_a_coroutine(system: TaskSystem) -> None:
 
 
 def test_a_backoff_that_raises_ends_a_task_that_ran_out_of_time(system: TaskSystem) -> None:
+    gate = threading.Event()
+
     def slow() -> None:
-        time.sleep(0.3)
+        gate.wait(PATIENCE_S)
 
     task = system.task(max_retries=2, timeout_ms=20, retry_on=(TaskTimeout,), retry_backoff=no_backoff)(slow)
     result = task.submit()
     assert isinstance(result.exception(PATIENCE_S), TaskTimeout)
     assert system.add_task(int, "1").wait(PATIENCE_S) == 1
+    gate.set()

@@ -239,11 +239,15 @@ def test_from_inside_a_task(open_system: OpenSystem) -> None:
     # Given a task that shuts its own system down: it does not wait for itself
     system = open_system(workers=1)
 
+    submitted = threading.Event()
+
     def close() -> int:
+        assert submitted.wait(PATIENCE_S)
         return system.shutdown(timeout=0.5).completed
 
     result = system.add_task(close)
     other = system.add_task(int, "1")
+    submitted.set()
     assert result.exception(PATIENCE_S) is None
     assert other.done()
 

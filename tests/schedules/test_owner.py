@@ -199,16 +199,20 @@ system = TaskSystem(workers=1, lock_dir=sys.argv[1])
 schedule = system.add_schedule(beat, every=0.05, name="beat")
 assert until(lambda: ran)
 ready, tell = os.pipe()
+looked, has_looked = os.pipe()
 child = os.fork()
 if not child:
     ran.clear()
     assert system.add_task(int, "7").wait(20) == 7
     assert not schedule.is_owner
+    os.write(has_looked, b"x")
     os.read(ready, 1)  # the parent has shut down
     assert until(lambda: schedule.is_owner and ran)
     os._exit(0)
 runs = len(ran)
 assert until(lambda: len(ran) > runs)
+os.close(has_looked)  # the read below ends with the child, too
+assert os.read(looked, 1) == b"x"
 system.shutdown()
 os.write(tell, b"x")
 assert os.waitpid(child, 0)[1] == 0
