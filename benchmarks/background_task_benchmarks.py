@@ -179,6 +179,7 @@ def _write(
         document = {
             "about": about,
             "absent": {offer.name: offer.absent for offer in offers if offer.absent},
+            "seconds": {scenario.name: round(sum(sum(one.seconds) for one in found), 1) for scenario, found in tables},
             "results": report.as_json(results),
             "targets": targets.as_json(verdicts),
         }

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,13 +13,6 @@ from catzilla import TaskSystem, registry
 from catzilla.conformance.rig import Rig
 
 BACKENDS = {attempt.name: attempt.backend for attempt in registry.attempts() if attempt.backend is not None}
-
-
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    if file_path.name.startswith("bench_") and file_path.suffix == ".py":
-        module: pytest.Module = pytest.Module.from_parent(parent, path=file_path)
-        return module
-    return None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,4 +1,4 @@
-"""Pools of Go, Rust and oneTBB: programs of ../anchors, built where their toolchain is installed."""
+"""Pools of Go, Rust, oneTBB and moodycamel's queue: programs of ../anchors, built where their tools are."""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ def _built(target: Path, build: Sequence[str]) -> str:
     except subprocess.TimeoutExpired:
         return f"not built within {BUILD_WITHIN_S} s"
     except subprocess.CalledProcessError as error:
-        return f"{build[0]} failed: {''.join(error.stderr.strip().splitlines()[-1:])}"
+        lines = error.stderr.strip().splitlines()
+        what = next((line for line in lines if "error" in line), "".join(lines[-1:]))
+        return f"{build[0]} failed (see benchmarks/anchors/README.md): {what.removeprefix(f'{SOURCES}/')[:160]}"
     return ""
 
 
@@ -137,6 +139,12 @@ def offers() -> list[Offer]:
             {"oneTBB task_group": ([], f"{kept}; the submitter runs tasks too while it waits", can | {TREE})},
             "tbb",
             ["g++", "-std=c++17", "-O2", "-o", "{target}", "{source}", "-ltbb"],
+            ["g++", "--version"],
+        ),
+        *_offers(
+            {"moodycamel queue": ([], f"BlockingConcurrentQueue of std::function, with tokens, {kept}", can)},
+            "moodycamel",
+            ["g++", "-std=c++17", "-O2", "-pthread", "-o", "{target}", "{source}"],
             ["g++", "--version"],
         ),
     ]

@@ -1,4 +1,4 @@
-"""Task queues with Redis between them and their workers: Celery, RQ, arq, Dramatiq.
+"""Task queues with Redis between them and their workers: Celery, RQ, arq, Dramatiq, taskiq.
 
 The Redis is started for the run on a free port of loopback, without persistence.
 """
@@ -14,11 +14,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from brokers.calls import URL_VARIABLE, by_name, call, redis_url
+from harness import own_env
 from harness.contender import LATENCY, NOOPS, Contender, Fn, Offer, T
 from harness.machine import version
 from harness.workloads import noop
@@ -149,6 +150,54 @@ class Arq(Brokered):
         return self._loop.run_until_complete(once())
 
 
+class Taskiq(Brokered):
+    def __init__(self, workers: int) -> None:
+        self._loop = asyncio.new_event_loop()
+        command = ["taskiq", "worker", "brokers.taskiq_app:broker", "--workers", str(workers), "--log-level", "ERROR"]
+        super().__init__(workers, command)
+
+    def connect(self) -> None:
+        from brokers.taskiq_app import broker
+        from brokers.taskiq_app import call as task
+
+        self._task = task
+        self._broker = broker
+        self._loop.run_until_complete(broker.startup())
+
+    def submit(self, fn: Fn) -> Any:
+        return self._loop.run_until_complete(self._task.kiq(*by_name(fn)))
+
+    def result(self, handle: Any) -> object:
+        return self._loop.run_until_complete(self._value(handle))
+
+    async def _value(self, handle: Any) -> Any:
+        result = await handle.wait_result(timeout=RESULT_WITHIN_S)
+        result.raise_for_error()
+        return result.return_value
+
+    def burst(self, fn: Fn, n: int) -> float:
+        async def all_of_them() -> float:
+            start = time.perf_counter()
+            handles = [await self._task.kiq(*by_name(fn)) for _ in range(POLLED_BURST)]
+            for handle in handles:
+                await self._value(handle)
+            return time.perf_counter() - start
+
+        return self._loop.run_until_complete(all_of_them()) * n / POLLED_BURST
+
+    def timed_call(self, fn: Callable[[], T], priority: int = 2) -> tuple[T, int, int]:
+        async def once() -> tuple[Any, int, int]:
+            before_ns = time.perf_counter_ns()
+            value = await self._value(await self._task.kiq(*by_name(fn)))
+            return value, before_ns, time.perf_counter_ns()
+
+        return self._loop.run_until_complete(once())
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._broker.shutdown())
+        super().close()
+
+
 def _start_redis() -> str:
     """Once for all of them; why there is none."""
     if URL_VARIABLE in os.environ:
@@ -173,27 +222,48 @@ def _start_redis() -> str:
 
 
 def _offer(name: str, kind: Callable[[int], Contender], distributions: tuple[str, ...], settings: str) -> Offer:
-    missing = [one for one in distributions if not version(one)]
-    absent = f"pip install {' '.join(missing)}" if missing else ""
+    first = distributions[0]
+    own = "" if version(first) else own_env.python_of(first)
+    missing = [] if own else [one for one in distributions if not version(one)]
+    absent = f"no {' and no '.join(missing)} (python benchmarks/install_rivals.py)" if missing else ""
     if not shutil.which("redis-server"):
         absent = "no redis-server (Debian: apt-get install redis-server)"
     return Offer(
         name,
         kind,
         frozenset({NOOPS, LATENCY}),
-        settings,
+        f"{settings}; {_redis_version()} on loopback, nothing saved to disk",
         absent=absent,
-        version=version(distributions[0]),
+        version=version(first) or own_env.version_in_own(first),
         slow=True,
         prepare=_start_redis,
+        python=own,
     )
 
 
+@cache
+def _redis_version() -> str:
+    """Such as "Redis 7.0.15"."""
+    try:
+        told = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return "Redis"
+    return "Redis " + next((word[2:] for word in told.stdout.split() if word.startswith("v=")), "of unknown version")
+
+
 def offers() -> list[Offer]:
-    polls = "polls every 0.5 s (default)"
+    kept = "results in Redis"
     return [
-        _offer("Celery on Redis", Celery, ("celery", "redis"), "prefork (default), results in Redis"),
-        _offer("RQ on Redis", Rq, ("rq",), "worker-pool; each job in a forked process (default)"),
-        _offer("Dramatiq on Redis", Dramatiq, ("dramatiq", "redis"), "one process with threads, results in Redis"),
-        _offer("arq on Redis", partial(Arq), ("arq",), f"max_jobs=10 (default), worker and results: {polls}"),
+        _offer("Celery on Redis", Celery, ("celery", "redis"), f"worker, prefork (default), as many processes, {kept}"),
+        _offer(
+            "RQ on Redis", Rq, ("rq", "redis"), "worker-pool of as many workers; each job in a forked process (default)"
+        ),
+        _offer("Dramatiq on Redis", Dramatiq, ("dramatiq", "redis"), f"one process, as many threads, {kept}"),
+        _offer(
+            "taskiq on Redis",
+            Taskiq,
+            ("taskiq", "taskiq-redis"),
+            f"RedisStreamBroker, as many processes, {kept}, polled every 0.2 s (default)",
+        ),
+        _offer("arq on Redis", Arq, ("arq",), "max_jobs=10 (default), worker and results: polls every 0.5 s (default)"),
     ]

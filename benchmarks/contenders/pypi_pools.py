@@ -6,6 +6,7 @@ import asyncio
 import logging
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter, perf_counter_ns
 from typing import Any
@@ -25,11 +26,11 @@ class Bulk(Contender):
 
 
 class Joblib(Bulk):
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, prefer: str) -> None:
         from joblib import Parallel, delayed
 
         super().__init__(workers)
-        self._parallel, self._delayed = Parallel(n_jobs=workers, prefer="threads"), delayed
+        self._parallel, self._delayed = Parallel(n_jobs=workers, prefer=prefer), delayed
 
     def bulk(self, fn: Fn, n: int) -> float:
         task = self._delayed(fn)
@@ -81,6 +82,14 @@ class PebblePool(Contender):
     def close(self) -> None:
         self._pool.stop()
         self._pool.join()
+
+
+class PebbleProcesses(PebblePool):
+    def __init__(self, workers: int) -> None:
+        from pebble import ProcessPool
+
+        Contender.__init__(self, workers)
+        self._pool = ProcessPool(max_workers=workers)
 
 
 class HueyTasks(Contender):
@@ -163,7 +172,7 @@ class TaskiqMemory(Contender):
 
 def _offer(name: str, kind: Callable[[int], Contender], distribution: str, can: set[str], settings: str) -> Offer:
     found = version(distribution)
-    absent = "" if found else f"pip install {distribution}"
+    absent = "" if found else f"no {distribution} (python benchmarks/install_rivals.py)"
     slow = "poll" in settings
     return Offer(name, kind, frozenset(can), settings, absent=absent, version=found, slow=slow)
 
@@ -171,7 +180,20 @@ def _offer(name: str, kind: Callable[[int], Contender], distribution: str, can: 
 def offers() -> list[Offer]:
     polls = "consumer and results poll with growing pauses from 0.1 s (default)"
     return [
-        _offer("joblib threads", Joblib, "joblib", {NOOPS, BULK}, 'Parallel(prefer="threads"), one list of calls'),
+        _offer(
+            "joblib threads",
+            partial(Joblib, prefer="threads"),
+            "joblib",
+            {NOOPS, BULK},
+            'Parallel(prefer="threads"), one list of calls',
+        ),
+        _offer(
+            "joblib processes",
+            partial(Joblib, prefer="processes"),
+            "joblib",
+            {NOOPS, CALLS, BULK},
+            'Parallel(prefer="processes") (loky), one list of calls in batches of automatic size (default)',
+        ),
         _offer("Dask threads", DaskThreads, "dask", {NOOPS, BULK}, 'delayed and compute(scheduler="threads")'),
         _offer(
             "Starlette BackgroundTasks",
@@ -181,6 +203,7 @@ def offers() -> list[Offer]:
             "sync functions of one response, one after the other",
         ),
         _offer("Pebble threads", PebblePool, "pebble", {NOOPS, CALLS, LATENCY, PENDING, URGENT}, "ThreadPool.schedule"),
+        _offer("Pebble processes", PebbleProcesses, "pebble", {NOOPS, CALLS, LATENCY}, "ProcessPool.schedule"),
         _offer("Huey in memory", lambda workers: HueyTasks(workers, sqlite=False), "huey", {NOOPS, LATENCY}, polls),
         _offer("Huey on SQLite", lambda workers: HueyTasks(workers, sqlite=True), "huey", {NOOPS, LATENCY}, polls),
         _offer(

@@ -156,5 +156,7 @@ class Offer:
     """Seconds rather than milliseconds to set up, or to wait for one result: one round, none in a quick run."""
     environ: Mapping[str, str] = field(default_factory=dict)
     """Added to the environment of its process."""
+    python: str = ""
+    """The interpreter of its process; empty: the benchmark's own. See harness.own_env."""
     prepare: Callable[[], str] = lambda: ""
     """Called once before the first measurement, in the process that starts the others: why it is absent after all."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from time import monotonic
 
 from harness.contender import Offer
 from harness.scenario import Metric, Scenario, Trial
@@ -26,21 +27,27 @@ class Result:
     offer: Offer
     rounds: dict[int, dict[str, float]] = field(default_factory=dict)
     error: str = ""
+    seconds: list[float] = field(default_factory=list)
+    """How long each measurement took, with its process; also those that failed."""
 
     def values(self, metric: Metric) -> list[float]:
         """Of the rounds that have it; empty: the contender does not have this figure."""
         return [figures[metric.key] for figures in self.rounds.values() if metric.key in figures]
 
     def times_better_than(self, other: Result, metric: Metric) -> float | None:
-        """Median of the ratios of the rounds that both have; above 1: this one is better."""
-        ratios = [
+        """Median of ``ratios``; None: there is none."""
+        ratios = self.ratios(other, metric)
+        return median(ratios) if ratios else None
+
+    def ratios(self, other: Result, metric: Metric) -> list[float]:
+        """Of the rounds that both have; above 1: this one is better."""
+        return [
             ours / theirs if metric.higher_is_better else theirs / ours
             for number, figures in self.rounds.items()
             if number in other.rounds
             and (ours := figures.get(metric.key))
             and (theirs := other.rounds[number].get(metric.key))
         ]
-        return median(ratios) if ratios else None
 
 
 def duel(
@@ -52,10 +59,12 @@ def duel(
         for trial, result in zip(trials, results, strict=True):
             progress(f"{scenario.name}: {result.offer.name}, round {number + 1} of {rounds}")
             if not result.error and not (result.offer.slow and number):
+                begun = monotonic()
                 try:
                     result.rounds[number] = measure(scenario, trial)
                 except MeasureError as error:
                     result.error = str(error)
+                result.seconds.append(monotonic() - begun)
     return results
 
 
@@ -64,7 +73,7 @@ class MeasureError(Exception):
 
 
 def measure(scenario: Scenario, trial: Trial) -> dict[str, float]:
-    command = [sys.executable, str(CHILD), scenario.name, trial.offer.name]
+    command = [trial.offer.python or sys.executable, str(CHILD), scenario.name, trial.offer.name]
     command += ["--workers", str(trial.workers), "--most", str(trial.most), *["--quick"] * trial.quick]
     with subprocess.Popen(
         command,

@@ -80,6 +80,7 @@ def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
             "settings": result.offer.settings,
             "rounds": list(result.rounds.values()),
             "error": result.error,
+            "seconds": [round(seconds, 2) for seconds in result.seconds],
         }
         for result in results
     ]
@@ -97,7 +98,9 @@ def from_json(
             offer = known.get(name) or Offer(name, Contender, frozenset())
             offer = replace(offer, version=saved["version"], settings=saved["settings"], absent="")
             rounds = dict(enumerate(saved["rounds"]))
-            results[saved["scenario"], name] = Result(by_name[saved["scenario"]], offer, rounds, saved["error"])
+            results[saved["scenario"], name] = Result(
+                by_name[saved["scenario"]], offer, rounds, saved["error"], saved.get("seconds", [])
+            )
     return sorted(results.values(), key=lambda result: result.scenario.rank)
 
 

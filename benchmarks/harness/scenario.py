@@ -35,9 +35,9 @@ class Trial:
         """A contender of this trial, to be used in a ``with``. Options are Catzilla's."""
         return self.offer.open(self.workers if workers is None else workers, **options)
 
-    def rate(self, burst: Callable[[int], float], most: int | None = None) -> float:
+    def rate(self, burst: Callable[[int], float], most: int | None = None, at_least_s: float = 0.2) -> float:
         """Calls per second, of the first burst of growing size that is long enough to be trusted."""
-        return rate(burst, at_least_s=0.05 if self.quick else 0.2, most=most or self.most)
+        return rate(burst, at_least_s=0.05 if self.quick else at_least_s, most=most or self.most)
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
 from harness.duel import Result
 from harness.report import Table
 
-C, PYTHON, JEMALLOC = "catzilla c", "catzilla python", "catzilla c on jemalloc"
+C, CPP, PYTHON, JEMALLOC = "catzilla c", "catzilla cpp", "catzilla python", "catzilla c on jemalloc"
 THREADS, QUEUE = "ThreadPoolExecutor", "SimpleQueue + lock"
-ANCHORS = ("Go, goroutine per task", "Rust, std mpsc", "oneTBB task_group")
+ANCHORS = ("Go, goroutine per task", "Rust, std mpsc", "oneTBB task_group", "moodycamel queue")
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,11 @@ class Target:
 class Verdict:
     target: Target
     measured: float | None
+    """The median of ``values``."""
     why: str = ""
     """Why there is no figure."""
+    values: list[float] = field(default_factory=list)
+    """Of the rounds."""
 
     @property
     def text(self) -> str:
@@ -62,6 +65,7 @@ def _rate(what: str, floor: float, aim: float | None, scenario: str, metric: str
 TARGETS = (
     _ratio("no-op tasks one by one, against ThreadPoolExecutor", 50, 150, "noop", "per_s", against=THREADS),
     _ratio("no-op tasks one by one, against SimpleQueue + lock", 8, 15, "noop", "per_s", against=QUEUE),
+    _ratio("C++ backend, no-op, against SimpleQueue + lock", 8, 15, "noop", "per_s", contender=CPP, against=QUEUE),
     _ratio(
         "Python backend, no-op, against SimpleQueue + lock",
         0.7,
@@ -90,6 +94,23 @@ TARGETS = (
     Target("NORMAL while saturated: p99 (promised: 100 ms)", 100_000, None, "us", "saturated", "normal_p99_us"),
     Target("LOW while saturated: p50 (promised: 1 s)", 1_000_000, None, "us", "saturated", "low_p50_us"),
     Target("bytes per pending task", 96, 80, "B", "memory", "bytes"),
+    _ratio(
+        "bytes per pending task, against ThreadPoolExecutor (promised: 35 % less)",
+        1 / 0.65,
+        None,
+        "memory",
+        "bytes",
+        against=THREADS,
+    ),
+    _ratio(
+        "bytes per living result, jemalloc against malloc (promised: 35 % less)",
+        1 / 0.65,
+        None,
+        "fragmentation",
+        "rss_bytes",
+        contender=JEMALLOC,
+        against=C,
+    ),
     Target("RSS after a drain, above before (malloc)", 5, 1, "%", "after-drain", "percent", digits=1),
     Target("RSS after a drain, above before (jemalloc)", 5, 1, "%", "after-drain", "percent", JEMALLOC, digits=1),
     Target("growth over many tasks (no leak)", 1, 0.1, "B/task", "leak", "bytes", digits=3),
@@ -103,7 +124,11 @@ TARGETS = (
     _rate("simple tasks, Python (promised: 100,000/s)", 1e5, None, "noop", "per_s", contender=PYTHON),
     _rate("CPU tasks, compiled (promised: 50,000/s)", 5e4, None, "cpu-compiled", "w2_per_s"),
     _rate("CPU tasks, Python (promised: 25,000/s)", 2.5e4, None, "cpu", "per_s", contender=PYTHON),
-    _ratio("C++ backend, no-op, against C", 1 / 1.5, 1, "noop", "per_s", contender="catzilla cpp", against=C),
+    _ratio("C++ backend, no-op, against C", 1 / 1.5, 1, "noop", "per_s", contender=CPP, against=C),
+    _ratio("C++ backend, tasks in a row, against C", 1 / 1.5, 1, "latency", "hot_p50_us", contender=CPP, against=C),
+    _ratio(
+        "C++ backend, compiled over buffers, against C", 1 / 1.5, 1, "kernels", "buffer_per_s", contender=CPP, against=C
+    ),
 )
 
 
@@ -121,16 +146,13 @@ def _verdict(target: Target, results: dict[tuple[str, str], Result]) -> Verdict:
             return Verdict(target, None, f"{name} {result.error}")
     result = results[target.scenario, target.contender]
     metric = next(metric for metric in result.scenario.metrics if metric.key == target.metric)
-    if target.against:
-        measured = result.times_better_than(results[target.scenario, target.against], metric)
-    else:
-        values = result.values(metric)
-        measured = median(values) if values else None
-    return Verdict(target, measured, f"{target.contender} has no such form")
+    other = results[target.scenario, target.against] if target.against else None
+    values = result.values(metric) if other is None else result.ratios(other, metric)
+    return Verdict(target, median(values) if values else None, f"{target.contender} has no such form", values)
 
 
 def rows(verdicts: Sequence[Verdict]) -> Table:
-    table = [["target", "contender", "floor", "aim", "measured", ""]]
+    table = [["target", "contender", "floor", "aim", "measured (least..most)", ""]]
     for verdict in verdicts:
         target = verdict.target
         sign = ">=" if target.at_least else "<="
@@ -140,11 +162,19 @@ def rows(verdicts: Sequence[Verdict]) -> Table:
                 target.contender,
                 f"{sign} {_shown(target.floor, target)}",
                 "" if target.aim is None else _shown(target.aim, target),
-                "" if verdict.measured is None else _shown(verdict.measured, target),
+                shown_with_spread(verdict),
                 verdict.text,
             ]
         )
     return table
+
+
+def shown_with_spread(verdict: Verdict) -> str:
+    if verdict.measured is None:
+        return ""
+    low, high = (f"{value:,.{verdict.target.digits}f}" for value in (min(verdict.values), max(verdict.values)))
+    spread = f" ({low}..{high})" if len(verdict.values) > 1 else ""
+    return _shown(verdict.measured, verdict.target) + spread
 
 
 def _shown(value: float, target: Target) -> str:
@@ -152,4 +182,7 @@ def _shown(value: float, target: Target) -> str:
 
 
 def as_json(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
-    return [asdict(verdict.target) | {"measured": verdict.measured, "verdict": verdict.text} for verdict in verdicts]
+    return [
+        asdict(verdict.target) | {"measured": verdict.measured, "values": verdict.values, "verdict": verdict.text}
+        for verdict in verdicts
+    ]

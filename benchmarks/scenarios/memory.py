@@ -21,7 +21,7 @@ def resident_bytes() -> int:
 
 
 def pending(trial: Trial) -> dict[str, float]:
-    n = 30_000 if trial.quick else 100_000
+    n = 30_000 if trial.quick else 50_000
     with trial.open() as contender:
         contender.burst(noop, 1000)
         release = contender.occupy()

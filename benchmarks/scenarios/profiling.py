@@ -14,7 +14,7 @@ LEVELS: dict[str, bool | str] = {"off": False, "sampled": True, "full": "full"}
 
 def run(trial: Trial) -> dict[str, float]:
     rates: dict[str, list[float]] = {level: [] for level in LEVELS}
-    for _ in range(1 if trial.quick else 3):
+    for _ in range(1 if trial.quick else 2):
         for level, value in LEVELS.items():
             with trial.open(1, enable_profiling=value) as contender:
                 contender.burst(noop, 1000)

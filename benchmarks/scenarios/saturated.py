@@ -12,7 +12,7 @@ from harness.workloads import TASK_S, noop, spin, turns_for
 BACKLOG = 2000  # tasks, 40 ms of work
 PRIORITIES = ("critical", "high", "normal", "low")
 LOW_EVERY = 20
-LONGEST_S = 6  # where LOW tasks starve
+LONGEST_S = 4  # where LOW tasks starve
 
 
 def run(trial: Trial) -> dict[str, float]:

@@ -16,7 +16,7 @@ def run(trial: Trial) -> dict[str, float]:
     costs = []
     with trial.open() as contender:
         contender.burst(noop, 1000)
-        for _ in range(3 if trial.quick else 10):
+        for _ in range(3 if trial.quick else 7):
             submit, handles = contender.submit, range(AT_ONCE)
             release = contender.occupy()
             start_ns = perf_counter_ns()

@@ -25,7 +25,7 @@ def by_workers(trial: Trial) -> dict[str, float]:
     figures = {}
     for workers in WORKERS:
         with trial.open(workers) as contender:
-            figures[f"w{workers}"] = trial.rate(partial(contender.burst, noop))
+            figures[f"w{workers}"] = trial.rate(partial(contender.burst, noop), at_least_s=0.1)
     return figures
 
 

@@ -184,7 +184,7 @@ def test_an_anchor_that_is_built_does_the_work() -> None:
         for one in all_offers()
         if isinstance(one.open, partial) and "command" in one.open.keywords
     }
-    assert len(programs) == 4
+    assert len(programs) == 5
     built = [one for one in all_offers() if not one.absent and one.name in programs and programs[one.name].exists()]
     if not built:
         pytest.skip("none is built: the benchmark does it")
