@@ -69,7 +69,7 @@ class Kernel(Protocol):
     short: bool  # numbers in, a number out, no loop, no memory of its own
     code: Any  # of the function
     guard_rows: tuple[tuple[Any, ...], ...] | None  # (namespace, name, value, its code, its defaults, absent)
-    runs_address: int  # of a signed 64-bit count of the calls that went well; workers add to it at the same time
+    runs_address: int  # of a signed 64-bit count of the calls that went well, changed with the GIL held
     recursive: bool  # then depth is also bounded by the interpreter's recursion limit
     depth: int
     stack_bytes: int

@@ -83,7 +83,13 @@ static int handle_traverse(PyObject *self, visitproc visit, void *arg)
     Handle *handle = (Handle *)self;
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(handle->view);
-    Py_VISIT(handle->payload);
+    if (handle->payload != NULL && Py_IS_TYPE(handle->payload, cz.args)) {
+        Args *args = (Args *)handle->payload; /* nobody else has it */
+        for (Py_ssize_t i = 0; i < Py_SIZE(args); i++)
+            Py_VISIT(args->items[i]);
+    } else {
+        Py_VISIT(handle->payload);
+    }
     Py_VISIT(handle_ext(handle));
     More *more = handle_more_if(handle);
     if (more != NULL) {
@@ -168,9 +174,14 @@ PyObject *handle_args(Handle *handle)
 {
     if (handle->payload == NULL)
         return Py_NewRef(cz.empty);
-    if (cz_word_load(&handle->cell.word) & CZ_ONE_ARG)
-        return PyTuple_Pack(1, handle->payload);
-    return Py_NewRef(handle->payload);
+    if (PyTuple_CheckExact(handle->payload) && !(cz_word_load(&handle->cell.word) & CZ_ONE_ARG))
+        return Py_NewRef(handle->payload);
+    Py_ssize_t count;
+    PyObject *const *items = args_items(&handle->payload, cz_word_load(&handle->cell.word), &count);
+    PyObject *args = PyTuple_New(count);
+    for (Py_ssize_t i = 0; args != NULL && i < count; i++)
+        PyTuple_SET_ITEM(args, i, Py_NewRef(items[i]));
+    return args;
 }
 
 /* -- ending ------------------------------------------------------------------------------------ */

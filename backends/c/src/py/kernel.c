@@ -332,7 +332,7 @@ PyObject *kernel_call(Engine *engine, cz_seat_t *seat, Handle *handle, PyObject 
         if (fit == FITS) {
             cz_runtime_t rt = {.depth = kernel->depth, .stack_bytes = kernel->stack_bytes};
             if (kernel->call(slots, &result, &rt) == CZ_OK) {
-                cz_count_add(kernel->runs, 1);
+                cz_count_bump(kernel->runs, 1);
                 cz_metrics_add(&engine->metrics, CZ_NATIVE_EXECUTIONS, 1);
                 return value_of(kernel->result, &result);
             }

@@ -76,12 +76,18 @@ typedef struct {
 typedef struct Handle {
     PyObject_HEAD cz_cell_t cell;
     PlanView *view;
-    PyObject *payload; /* arguments until it starts (NULL: none; CZ_ONE_ARG: the one; else a tuple), then the outcome */
+    PyObject *payload; /* arguments until it starts (NULL: none; CZ_ONE_ARG: the one; else Args or a tuple), then the
+                          outcome */
     uintptr_t more;    /* 0, an Ext, or a More with the lowest bit set */
 } Handle;
 
+/* Two and more arguments of a call: args.c. */
 typedef struct {
-    PyTypeObject *handle, *plan, *engine, *queue, *workers, *allocator, *metrics, *submitter, *view;
+    PyObject_VAR_HEAD PyObject *items[];
+} Args;
+
+typedef struct {
+    PyTypeObject *args, *handle, *plan, *engine, *queue, *workers, *allocator, *metrics, *submitter, *view;
     PyObject *again, *detached, *condemned, *interrupted; /* catzilla.interface and .errors */
     PyObject *safepoint, *empty;
     PyObject *s_context, *s_kwargs, *s_on_settled, *s_failed, *s_wait, *s_due_ns, *s_timed, *s_tb_next;
@@ -123,6 +129,20 @@ PyObject *kernel_call(Engine *engine, cz_seat_t *seat, Handle *handle, PyObject 
 /* -- compute.c */
 void compute_stop(cz_seat_t *seat, Handle *handle); /* the kernel that computes there for the handle; NULL: for any */
 PyObject *compute_handle(cz_seat_t *seat);          /* borrowed; NULL: no kernel computes there */
+
+/* -- args.c */
+extern PyType_Spec args_spec;
+PyObject *args_new(PyObject *const *items, Py_ssize_t count);
+/* What a payload that holds arguments points to; *payload is the caller's variable, for the one of CZ_ONE_ARG. */
+static inline PyObject *const *args_items(PyObject *const *payload, uint32_t word, Py_ssize_t *count)
+{
+    if (*payload == NULL || word & CZ_ONE_ARG) {
+        *count = *payload != NULL;
+        return payload;
+    }
+    *count = Py_SIZE(*payload);
+    return Py_IS_TYPE(*payload, cz.args) ? ((Args *)*payload)->items : &PyTuple_GET_ITEM(*payload, 0);
+}
 
 /* -- handle.c */
 extern PyType_Spec handle_spec;

@@ -120,16 +120,12 @@ static int run_plain(Engine *engine, cz_seat_t *seat, Handle *handle)
     uint32_t word = cz_word_load(&handle->cell.word), was;
     handle->payload = NULL; /* ours: an end from outside must not take it away from the call */
     bool kernel = handle->view->kernel != NULL;
-    if (kernel) {
-        bool tuple = args != NULL && !(word & CZ_ONE_ARG);
-        value = kernel_call(engine, seat, handle, tuple ? &PyTuple_GET_ITEM(args, 0) : &args,
-                            tuple ? PyTuple_GET_SIZE(args) : args != NULL);
-    } else if (args == NULL)
-        value = PyObject_CallNoArgs(fn);
-    else if (word & CZ_ONE_ARG)
-        value = PyObject_CallOneArg(fn, args);
+    Py_ssize_t count;
+    PyObject *const *items = args_items(&args, word, &count);
+    if (kernel)
+        value = kernel_call(engine, seat, handle, items, count);
     else
-        value = PyObject_Vectorcall(fn, &PyTuple_GET_ITEM(args, 0), (size_t)PyTuple_GET_SIZE(args), NULL);
+        value = PyObject_Vectorcall(fn, items, (size_t)count, NULL);
     int result = GO_ON;
     if (value == NULL) {
         if (!handle_fail(handle, CZ_FAILED, take_exception(), 0, seat->tally))

@@ -134,14 +134,12 @@ static PyObject *submit(PyObject *callable, PyObject *const *args, size_t flags,
     if (count == 1) {
         payload = Py_NewRef(args[1]);
     } else if (count > 1) {
-        payload = PyTuple_New(count);
+        payload = args_new(args + 1, count);
         if (payload == NULL) {
             Py_XDECREF(ext);
             Py_DECREF(view);
             return NULL;
         }
-        for (Py_ssize_t i = 0; i < count; i++)
-            PyTuple_SET_ITEM(payload, i, Py_NewRef(args[i + 1]));
     }
     unsigned lane = view->lane;
     if (!cz_queue_admit(&engine->queue, lane, 1, false)) {
