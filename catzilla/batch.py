@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
+from .rows import Rows
 from .timeouts import check_timeout
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class BatchResult(Sequence["TaskResult[R]"], Generic[R]):
     def wait(self, timeout: float | None = None) -> list[R]:
         """Every value, in order. Raises the first failed row's exception, or TimeoutError after ``timeout`` seconds."""
         check_timeout(timeout)
+        if isinstance(self._handles, Rows):
+            return self._handles.wait(timeout)
         if timeout is None:
             return [handle.wait() for handle in self._handles]
         end = monotonic() + timeout
@@ -48,18 +51,25 @@ class BatchResult(Sequence["TaskResult[R]"], Generic[R]):
     def exceptions(self, timeout: float | None = None) -> list[BaseException | None]:
         """For each row, its exception or None; waits for all of them."""
         check_timeout(timeout)
+        if isinstance(self._handles, Rows):
+            return self._handles.exceptions(timeout)
         if timeout is None:
             return [handle.exception() for handle in self._handles]
         end = monotonic() + timeout
         return [handle.exception(max(0.0, end - monotonic())) for handle in self._handles]
 
     def done(self) -> bool:
+        if isinstance(self._handles, Rows):
+            return self._handles.done()
         return all(handle.done() for handle in self._handles)
 
     def cancel(self) -> int:
         """Cancel what has not started; how many were."""
+        if isinstance(self._handles, Rows):
+            return self._handles.cancel()
         return sum(1 for handle in self._handles if handle.cancel())
 
     def __repr__(self) -> str:
-        finished = sum(1 for handle in self._handles if handle.done())
+        handles = self._handles
+        finished = handles.finished() if isinstance(handles, Rows) else sum(1 for handle in handles if handle.done())
         return f"<BatchResult {finished} of {len(self._handles)} done>"

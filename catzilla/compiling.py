@@ -19,6 +19,7 @@ from .log import logger
 if TYPE_CHECKING:
     from .mapping import Mapping
     from .plan import Spec
+    from .rows import RowRunner
     from .system import TaskSystem
 
 DEOPT: Final = Sentinel("DEOPT")  # the interpreter runs the function
@@ -70,8 +71,8 @@ class Compiling:
     def compiled(self) -> int:
         return sum(1 for native in list(self._natives) if native.kernel is not None)
 
-    def count(self, counter: str) -> None:
-        self._system.engine.metrics.add(counter)
+    def count(self, counter: str, n: int = 1) -> None:
+        self._system.engine.metrics.add(counter, n)
 
     def stop(self, handle: Any) -> None:
         """End the handle's kernel at its next round of a loop; no effect on what runs as Python."""
@@ -117,6 +118,7 @@ class Native:
         self._in_a_row = 0
         self._mismatches = 0
         self._builds = 0
+        self.row_runner: RowRunner | None = None  # for batches of rows, once there was one
 
     def request(self, types: Any) -> None:
         """Build, in the background; ``types`` None: those of the annotations."""
@@ -228,6 +230,21 @@ class Native:
         else:
             self._deopt(f"called with {kernel.misfit(values)}", values)
 
+    # -- rows of a batch -------------------------------------------------------------------------
+
+    @property
+    def in_a_row(self) -> int:
+        return self._in_a_row
+
+    def ran_rows(self, count: int) -> None:
+        self._in_a_row = self._mismatches = 0
+        self.runs += count
+        self.compiling.count("native_executions", count)
+
+    def left_row(self, why: str, values: tuple[Any, ...]) -> None:
+        """One of them is for Python."""
+        self._deopt(why, values)
+
     def _deopt(self, why: str, values: tuple[Any, ...]) -> None:
         self.deopts += 1
         self.last_deopt = why
@@ -262,8 +279,12 @@ class Native:
 def run_native(handle: Handle, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
     """The runner of a task that has nothing else around it; see interface.Runner for the frames."""
     spec: Any = handle.plan.owner
-    value = spec.native.call(handle, args, kwargs)
-    return spec.fn(*args, **kwargs) if value is DEOPT else value
+    try:
+        value = spec.native.call(handle, args, kwargs)
+        return spec.fn(*args, **kwargs) if value is DEOPT else value
+    finally:
+        # The frames of a task's exception lead back to this one: it must not hold the handle.
+        handle = args = kwargs = None  # type: ignore[assignment]
 
 
 def bind(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...] | None:

@@ -174,7 +174,7 @@ class Coroutines:
             observation.stopped(record, handle, error)
         ext.times_ns = (started_ns, ended_ns)
         if system.config.enable_profiling:
-            system.engine.metrics.observe(ended_ns - started_ns, max(0, started_ns - handle.ready_ns))
+            system.observe_execution(ended_ns - started_ns, max(0, started_ns - handle.ready_ns))
         self._running.pop(handle, None)
         try:
             if error is None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .limits.bucket import Claim
     from .memory import Charge
     from .observe.events import TaskRecord
+    from .rows import Part
 
 
 class Ext:
@@ -31,6 +32,7 @@ class Ext:
         "promise",
         "record",
         "retries",
+        "row",
         "task_id",
         "times_ns",
     )
@@ -41,6 +43,7 @@ class Ext:
         self.on_settled: Callable[[Handle], None] | None = None
         self.promise = False  # a continuation whose first task has not ended
         self.follows: Handle | None = None  # that task
+        self.row: tuple[Part, int] | None = None  # of a batch that runs as C, until it has ended: where it is
         self.record: TaskRecord | None = None  # for observers
         self.task_id: str | None = None
         self.retries = 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from .errors import TaskCancelled
 from .ext import Ext
-from .interface import CANCELLED, COMPLETED, RUNNING
+from .interface import CANCELLED, COMPLETED, DELAYED, PENDING, RUNNING
 from .limits import waits
 from .priority import TaskPriority, TaskStatus
 from .timeouts import check_timeout
@@ -44,7 +44,13 @@ class TaskResult(Generic[R], metaclass=ABCMeta):
 
     @property
     def status(self) -> TaskStatus:
-        return TaskStatus(self.state())
+        state = self.state()
+        if state == DELAYED:
+            ext: Ext | None = self.ext
+            row = None if ext is None else ext.row
+            if row is not None:
+                state = RUNNING if row[0].started else PENDING
+        return TaskStatus(state)
 
     @property
     def name(self) -> str:
@@ -126,6 +132,8 @@ class TaskResult(Generic[R], metaclass=ABCMeta):
         if self.withdraw(TaskCancelled(f"task {spec.name} was cancelled before it started")):
             return True
         ext: Ext | None = self.ext
+        if ext is not None and ext.row is not None:
+            return ext.row[0].cancel_row(handle, ext.row[1])
         if ext is not None and ext.promise:
             return self.settle(CANCELLED, TaskCancelled(f"task {spec.name} was cancelled before it started"))
         if self.state() == RUNNING:

@@ -169,6 +169,19 @@ class Queue(Protocol):
     ) -> Sequence[Handle] | None:
         """Accept every row or none (None: no room)."""
 
+    # Of a backend with the feature "rows", which does the two of them for whole batches of compiled tasks.
+
+    def pack_rows(
+        self, rows: Sequence[Any], type_code: bytes, defaults: tuple[Any, ...], begin: int, end: int
+    ) -> tuple[tuple[Any, ...], list[int]] | None:
+        """``rows[begin:end]`` of a list or tuple as columns, one buffer for each argument (as Kernel.type_code says:
+        int64, float64 or a byte), and which rows do not fit, counted from ``begin``: another type, an int beyond 64
+        bits; their elements are 0. None: a row is no tuple, or not as long as the function takes with ``defaults``.
+        """
+
+    def finished(self, plan: Plan, values: list[Any], ready_ns: int) -> Sequence[Handle]:
+        """Handles that are COMPLETED with these values; policy has counted them before."""
+
     def promise(self, plan: Plan, ext: Any) -> Handle:
         """Accept a task that is in no lane and has no arguments yet: DELAYED until it is settled or requeued."""
 

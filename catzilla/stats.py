@@ -123,7 +123,7 @@ def percentile_ms(histogram: Mapping[int, int], share: float) -> float | None:
 def system_stats(system: TaskSystem) -> SystemStats:
     engine = system.engine
     now_ns = monotonic_ns()
-    counters = engine.metrics.counters()
+    counters = system.counters()
     sizes = system.queue_sizes()
     parked, deduplicated = system.limit_counts()
     execution = engine.metrics.execution_ns()

@@ -13,6 +13,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from . import runner  # noqa: F401  make_plan needs it; not at a first submit, which a handler that submits may interrupt
+from .compiling import Native
 from .errors import SystemClosed, TaskCancelled, TaskDropped
 from .ext import Ext
 from .full import Full, FullLanes
@@ -22,6 +23,8 @@ from .limits import waits
 from .memory import CELL_BYTES, Charge, call_bytes
 from .options import DEFAULTS, NAME_SET, hint_of_options, refuse_unknown
 from .plan import Plan, Spec, make_plan
+from .rows import LEAST_ROWS, Part
+from .rows import submit as submit_rows
 from .shape import explain_mismatch
 from .task import Task
 from .uncallable import refuse_uncallable
@@ -73,11 +76,11 @@ class Submitting:
             self.refused(ext, error)
             raise
 
-    def submit_many(self, fn: Any, rows: Iterable[tuple[Any, ...]], options: dict[str, Any]) -> list[Handle]:
+    def submit_many(self, fn: Any, rows: Iterable[tuple[Any, ...]], options: dict[str, Any]) -> Sequence[Handle]:
         plan = self.plan_for(fn, options)
         receiver = self.receiver_of(fn)
         try:
-            checked = list(rows)
+            given: Any = rows if type(rows) is list or type(rows) is tuple else list(rows)
         except TypeError:
             if isinstance(rows, Iterable):
                 raise  # of the iterable's own
@@ -85,6 +88,12 @@ class Submitting:
                 f"add_tasks takes an iterable of rows, each a tuple of arguments for one call, not {kind_of(rows)}: "
                 "add_tasks(fn, [(1, 2), (3, 4)])"
             ) from None
+        if len(given) >= LEAST_ROWS and isinstance(plan.owner.native, Native) and not receiver and not self.needs_ext:
+            self.check_open()
+            batch = submit_rows(self._system, plan, given, self._accept_parts)
+            if batch is not None:
+                return batch
+        checked = list(given)
         if plan.arity is None or not _all_fit(checked, len(receiver), *plan.arity):
             for index, row in enumerate(checked):
                 if not isinstance(row, tuple):
@@ -99,6 +108,14 @@ class Submitting:
         if receiver:
             checked = [receiver + row for row in checked]
         return self._submit_rows(plan, checked)
+
+    def _accept_parts(self, plan: Plan, parts: list[Part], exts: list[Ext]) -> Sequence[Handle] | None:
+        handles = self._system.engine.queue.put_many(plan, [(part,) for part in parts], exts)
+        if handles is not None:
+            for part, handle in zip(parts, handles, strict=True):
+                part.handle = handle
+            self._refuse_late(handles)
+        return handles
 
     def submit_buffers(self, fn: Any, buffers: Any, out: Any, options: dict[str, Any]) -> BufferResult[Any]:
         from .buffers import BufferResult
@@ -253,7 +270,9 @@ class Submitting:
                 return Full.MEMORY
             for ext, size in zip(exts, sizes, strict=True):
                 self._hold_charge(plan, ext, size)
-        handles = engine.queue.put_many(plan, rows, exts)
+        # The engine's queue does not know of all rows.
+        room = self._system.config.queue_size - self._system.queue_sizes()[plan.lane]
+        handles = engine.queue.put_many(plan, rows, exts) if len(rows) <= room else None
         if handles is None:
             for ext in exts or ():
                 ext.charge = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import copy_context
@@ -27,6 +28,7 @@ from .memory import peak_resident_bytes, resident_bytes
 from .options import priority_of
 from .priority import TaskPriority
 from .reports import Reports
+from .rows import RowCounts
 from .submitting import Submitting, checked_options
 from .supervisor import Supervisor
 from .task import AsyncTask, Task, TaskDecorator, make_task
@@ -123,6 +125,8 @@ class TaskSystem:
         self.autoscaler = Autoscaler(self)
         self.autoscaler.apply()
         self.reserve_made = False  # with the first thread
+        self.row_counts = RowCounts()
+        self._observing = threading.Lock()
         self.compiling = Compiling(self)
         self.submitting = Submitting(self)
         queue = self.engine.queue
@@ -360,6 +364,10 @@ class TaskSystem:
     def queue_sizes(self) -> tuple[int, int, int, int]:
         """By lane, the tasks accepted and not started or settled, also those that their limits hold back."""
         sizes = self.engine.queue.sizes()
+        rows = self.row_counts.totals()
+        if rows:
+            critical, high, normal, low = (max(0, size + rows.get(lane, 0)) for lane, size in enumerate(sizes))
+            sizes = critical, high, normal, low
         if self._limits is None:
             return sizes
         critical, high, normal, low = (size + held for size, held in zip(sizes, self._limits.parked_in, strict=True))
@@ -369,13 +377,26 @@ class TaskSystem:
         """Tasks that their limits hold back now; submits that found the same call queued."""
         return (0, 0) if self._limits is None else (sum(self._limits.parked_in), self._limits.deduplicated)
 
+    def counters(self) -> dict[str, int]:
+        """The engine's counters, by tasks: also those that are rows of one of its tasks (catzilla/rows.py)."""
+        counters = dict(self.engine.metrics.counters())
+        for name, n in self.row_counts.totals().copy().items():
+            if name in counters:
+                counters[name] += n
+        return counters
+
+    def observe_execution(self, execution_ns: int, wait_ns: int) -> None:
+        """Of a run that no worker measured; from any thread."""
+        with self._observing:
+            self.engine.metrics.observe(execution_ns, wait_ns)
+
     def unfinished(self) -> int:
         """Accepted and not settled."""
-        counters = self.engine.metrics.counters()
+        counters = self.counters()
         return counters["submitted"] - finished_of(counters)
 
     def ended_by_themselves(self) -> int:
-        counters = self.engine.metrics.counters()
+        counters = self.counters()
         return counters["completed"] + counters["failed"] + counters["timed_out"]
 
     # -- the end -------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ class Ticker:
         return last_ns + 1_000_000_000
 
     def _now(self, now_ns: int) -> tuple[int, int, int]:
-        finished = finished_of(self._system.engine.metrics.counters())
+        finished = finished_of(self._system.counters())
         busy_ns = sum(
             view.busy_ns for view in self._system.engine.workers.snapshot() if view.slot >= 0 and not view.outer
         )

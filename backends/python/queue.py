@@ -15,10 +15,11 @@ from itertools import count
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from catzilla.interface import DELAYED, LANES, PENDING, RETRYING, Plan
+from catzilla.interface import COMPLETED, DELAYED, LANES, PENDING, RETRYING, Plan
 
 from .handle import Handle, new_handle
 from .metrics import consume
+from .rows import pack_rows
 
 if TYPE_CHECKING:
     from . import Engine
@@ -156,6 +157,23 @@ class Queue:
         except BaseException:
             self._interrupted(handles)
             raise
+        return handles
+
+    def pack_rows(
+        self, rows: Sequence[Any], type_code: bytes, defaults: tuple[Any, ...], begin: int, end: int
+    ) -> tuple[tuple[Any, ...], list[int]] | None:
+        return pack_rows(rows, type_code, defaults, begin, end)
+
+    def finished(self, plan: Plan, values: list[Any], ready_ns: int) -> list[Handle]:
+        handles = []
+        for value in values:
+            handle = self._engine.handle_type()
+            handle.plan = plan
+            handle.ext = None
+            handle.ready_ns = ready_ns
+            handle._value = value
+            handle._state = COMPLETED
+            handles.append(handle)
         return handles
 
     def promise(self, plan: Plan, ext: Any) -> Handle:

@@ -41,6 +41,8 @@ class Kernel:
         self.toolchain = toolchain
         self.library = library
         self._tags = unit.result_types()
+        self.columns = unit.columns  # of the rows or buffers that it goes over by itself
+        self.loops = unit.loops
         # What a backend reads that calls kernels by itself (interface.Kernel).
         self.guard_rows = guard_rows(self.guards)
         self.short = short and self.guard_rows is not None

@@ -28,6 +28,7 @@ _CTYPES: Final = {
     "d": "double",
     "?": "u8",
 }
+MOST_COLUMNS: Final = 16  # as catzilla_rows.h has it
 POLL: Final = 4096  # elements between two looks at the stop flag
 
 
@@ -67,6 +68,21 @@ def letter_of(unit: Unit) -> str:
     return letters[result]
 
 
+def columns_of_rows(unit: Unit) -> tuple[str, str] | None:
+    """The columns that rows for this function fit in, and that of its results; None: it is not for rows of numbers."""
+    letters: dict[Type, str] = {INT: "q", FLOAT: "d", BOOL: "?"}
+    params = unit.entry.params
+    if not 1 <= len(params) <= MOST_COLUMNS or unit.entry.result not in letters or _prints(unit):
+        return None
+    if unit.entry.source.fn.__code__.co_kwonlyargcount or any(param not in letters for param in params):
+        return None
+    return "".join(letters[param] for param in params), letters[unit.entry.result]
+
+
+def _prints(unit: Unit) -> bool:
+    return any("cz_print(" in function.text() for function in unit.functions.values())
+
+
 def map_text(unit: Unit, formats: str, out: str) -> str:
     """``cz_map``: goes on from element ``*at``; leaves there how far it came. Raises Refusal."""
     entry = unit.entry
@@ -74,7 +90,7 @@ def map_text(unit: Unit, formats: str, out: str) -> str:
     line = entry.source.line(entry.source.tree)
     if letter_of(unit) == "d" and out not in FLOATS and out != "?":
         raise Refusal("it gives float, and the buffer for the results holds other numbers", line, 0)
-    if any("cz_print(" in function.text() for function in unit.functions.values()):
+    if _prints(unit):
         raise Refusal("it prints: over buffers Python does that", line, 0)
     leave = f"{{ rt->why = {unit.reason(line, 'the result does not fit the buffer')}; status = CZ_DEOPT; goto end; }}"
     large = f"{{ rt->why = {unit.reason(line, 'called with an int beyond 64 bits')}; status = CZ_DEOPT; goto end; }}"
@@ -133,7 +149,7 @@ class MapRun:
 
     def __init__(self, kernel: Kernel, views: list[memoryview], out: memoryview) -> None:
         ffi = ffi_types()
-        self._kernel = kernel
+        self.kernel = kernel
         self._kept = [ffi.from_buffer(view) for view in views]
         self._in = ffi.new("void *[]", [ffi.cast("void *", buffer) for buffer in self._kept])
         self._out = ffi.from_buffer(out, require_writable=True)
@@ -143,7 +159,7 @@ class MapRun:
 
     def go(self, begin: int, end: int) -> tuple[int, Any]:
         """How far it came, and None (to the end), STOPPED or why the next element is for Python."""
-        kernel, rt = self._kernel, self.rt
+        kernel, rt = self.kernel, self.rt
         if not kernel.holds():
             return begin, "a global name that it uses has changed"
         self._at[0] = begin

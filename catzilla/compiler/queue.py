@@ -55,6 +55,7 @@ def _work() -> None:
 def _build(native: Any, types: Any) -> None:
     """Whatever happens here, the function runs: as Python if nothing else."""
     from .kernel import load
+    from .mapper import columns_of_rows
     from .refusal import Refusal
     from .toolchain import BuildFailed
     from .unit import Unit
@@ -70,6 +71,8 @@ def _build(native: Any, types: Any) -> None:
         if not unit.loops and not native.pays:
             native.refuse("it has no loop: as Python it is over sooner than a call of C is made on this backend")
             return
+        if unit.columns is None:
+            unit.columns = columns_of_rows(unit)
         native.built(load(unit))
     except Refusal as refusal:
         native.refuse(str(refusal))

@@ -78,7 +78,7 @@ class CatzillaCollector(Collector):
         yield from (finished, retries, durations, waits)
 
     def _counters(self) -> Iterator[Metric]:
-        counters = self._system.engine.metrics.counters()
+        counters = self._system.counters()
         for name, text in (
             ("submitted", "Tasks accepted."),
             ("dropped", "Pending tasks that made room for others (on_full='drop_oldest')."),

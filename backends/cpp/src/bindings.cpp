@@ -17,6 +17,7 @@
 #include "catzilla/arena.hpp"
 #include "catzilla/pool.hpp"
 #include "catzilla/workers.hpp"
+#include "catzilla_rows.h"
 
 #include <cerrno>
 #include <linux/futex.h>
@@ -1819,6 +1820,30 @@ struct QueuePart : Part {
         return handles;
     }
 
+    py::object pack_rows(const py::object &rows, const py::bytes &codes, const py::object &defaults, py::ssize_t begin,
+                         py::ssize_t end)
+    {
+        return stolen(catzilla_rows_pack(rows.ptr(), PyBytes_AS_STRING(codes.ptr()), defaults.ptr(), begin, end));
+    }
+
+    py::object finished(const py::object &plan, const py::list &values, std::int64_t ready_ns)
+    {
+        const py::object view = view_of(plan);
+        const py::ssize_t count = PyList_GET_SIZE(values.ptr());
+        const py::object handles = stolen(PyList_New(count));
+        for (py::ssize_t i = 0; i < count && i < PyList_GET_SIZE(values.ptr()); i++) {
+            PyObject *value = PyList_GET_ITEM(values.ptr(), i);
+            Handle *handle = new_handle(engine, reinterpret_cast<PlanView *>(view.ptr()), Py_NewRef(value), nullptr,
+                                        bits(State::completed), ready_ns);
+            if (handle == nullptr)
+                throw py::error_already_set();
+            Py_SET_REFCNT(object_of(handle), 1);
+            track(handle, value);
+            PyList_SET_ITEM(handles.ptr(), i, object_of(handle));
+        }
+        return handles;
+    }
+
     py::object promise(const py::object &plan, const py::object &ext)
     {
         const py::object view = view_of(plan);
@@ -2509,6 +2534,8 @@ PYBIND11_MODULE(_native, m)
         .def("put", &QueuePart::put, py::arg("plan"), py::arg("args"), py::arg("ext"), py::arg("due_ns") = 0,
              py::arg("force") = false)
         .def("put_many", &QueuePart::put_many, py::arg("plan"), py::arg("rows"), py::arg("exts") = py::none())
+        .def("pack_rows", &QueuePart::pack_rows)
+        .def("finished", &QueuePart::finished)
         .def("promise", &QueuePart::promise)
         .def("requeue", &QueuePart::requeue)
         .def("evict_oldest", &QueuePart::evict_oldest)

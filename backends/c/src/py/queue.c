@@ -1,6 +1,8 @@
 /* interface.Queue. */
 #include "native.h"
 
+#include "catzilla_rows.h"
+
 typedef PyObject *(*FastCall)(PyObject *, PyObject *const *, Py_ssize_t);
 #define METHOD(fn) ((PyCFunction)(void (*)(void))(FastCall)(fn))
 
@@ -197,6 +199,41 @@ static PyObject *queue_put_many(PyObject *self, PyObject *args)
     Py_XDECREF(exts);
     Py_XDECREF(rows);
     Py_XDECREF(view);
+    return handles;
+}
+
+static PyObject *queue_pack_rows(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    PyObject *rows, *defaults;
+    const char *codes;
+    Py_ssize_t begin, end;
+    if (!PyArg_ParseTuple(args, "OyOnn:pack_rows", &rows, &codes, &defaults, &begin, &end))
+        return NULL;
+    return catzilla_rows_pack(rows, codes, defaults, begin, end);
+}
+
+static PyObject *queue_finished(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 3 || !PyList_CheckExact(args[1]))
+        return PyErr_Format(PyExc_TypeError, "finished(plan, values: list, ready_ns)");
+    Engine *engine = engine_self(self);
+    int64_t ready_ns = PyLong_AsLongLong(args[2]);
+    PlanView *view = ready_ns == -1 && PyErr_Occurred() ? NULL : plan_view(engine, args[0], false);
+    if (view == NULL)
+        return NULL;
+    PyObject *handles = PyList_New(PyList_GET_SIZE(args[1]));
+    for (Py_ssize_t i = 0; handles != NULL && i < PyList_GET_SIZE(handles); i++) {
+        PyObject *value = PyList_GET_ITEM(args[1], i);
+        Handle *handle = handle_new(engine, view, Py_NewRef(value), NULL, CZ_COMPLETED, ready_ns);
+        if (handle == NULL) {
+            Py_CLEAR(handles);
+            break;
+        }
+        Py_SET_REFCNT(handle, 1);
+        handle_track(handle, value);
+        PyList_SET_ITEM(handles, i, (PyObject *)handle);
+    }
+    Py_DECREF(view);
     return handles;
 }
 
@@ -515,6 +552,8 @@ static PyMethodDef queue_methods[] = {
     {"submitter", METHOD(queue_submitter), METH_FASTCALL, NULL},
     {"put", (PyCFunction)(void (*)(void))queue_put, METH_FASTCALL | METH_KEYWORDS, NULL},
     {"put_many", queue_put_many, METH_VARARGS, NULL},
+    {"pack_rows", queue_pack_rows, METH_VARARGS, NULL},
+    {"finished", METHOD(queue_finished), METH_FASTCALL, NULL},
     {"promise", METHOD(queue_promise), METH_FASTCALL, NULL},
     {"requeue", METHOD(queue_requeue_method), METH_FASTCALL, NULL},
     {"evict_oldest", METHOD(queue_evict_oldest), METH_FASTCALL, NULL},
