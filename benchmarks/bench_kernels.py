@@ -70,7 +70,7 @@ def test_one_by_one(benchmark, system):
     benchmark.pedantic(lambda: [r.wait() for r in [task.submit(n) for n in range(TASKS)]], rounds=20, warmup_rounds=2)
 
 
-@pytest.mark.parametrize("compiled", [True, False], ids=["c", "python"])
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "interpreted"])
 def test_loops(benchmark, workers, compiled):
     """Two workers compute at once, which Python's do not."""
     task = native_task(workers, mix, 10) if compiled else workers.task(compile_to_c=False)(mix)

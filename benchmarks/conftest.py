@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,21 @@ BACKENDS = {attempt.name: attempt.backend for attempt in registry.attempts() if 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" in metafunc.fixturenames:
         metafunc.parametrize("backend", list(BACKENDS))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_benchmark_group_stats(benchmarks: list[Any], group_by: str) -> list[tuple[str, list[Any]]] | None:
+    """A table for each part: its backends, and what it was before. Unless other groups are asked for."""
+    if group_by != "group":
+        return None
+    groups: dict[str, list[Any]] = {}
+    for one in benchmarks:
+        part, _, rest = one["name"].partition("[")
+        ids = [word for word in rest.rstrip("]").split("-") if word and word not in BACKENDS]
+        groups.setdefault(" ".join([part, *ids]), []).append(one)
+    for found in groups.values():
+        found.sort(key=lambda one: one["name"])
+    return sorted(groups.items())
 
 
 @pytest.fixture

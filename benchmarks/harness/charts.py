@@ -14,7 +14,8 @@ from harness.scenario import Metric, Scenario
 WIDTH, LEFT, RIGHT, TOP, ROW = 860, 210, 150, 64, 24
 PLOT = WIDTH - LEFT - RIGHT
 OURS, RIVAL, INK, FAINT = "#d9480f", "#8a96a3", "#1f2933", "#d5dbe1"
-LINES = ("#d9480f", "#f08c00", "#1c7ed6", "#2b8a3e", "#862e9c", "#5c5f66", "#0b7285", "#a61e4d", "#495057", "#82c91e")
+OUR_LINES = ("#d9480f", "#f08c00", "#e03131")
+LINES = ("#1c7ed6", "#2b8a3e", "#862e9c", "#5c5f66", "#0b7285", "#364fc7", "#6b8e23", "#9c6ade")
 
 
 def draw(scenario: Scenario, results: Sequence[Result], note: str) -> str | None:
@@ -79,14 +80,17 @@ def _lines(scenario: Scenario, results: Sequence[Result], note: str) -> str | No
             _text(across(xs[0]) - 8, up(tick) + 4, _short(tick), anchor="end"),
         ]
     label_y = -math.inf
-    for i, (name, points) in enumerate(sorted(curves.items(), key=lambda curve: up(curve[1][-1][1]))):
-        colour = LINES[i % len(LINES)]
+    ours = [result.offer.name for result in results if result.offer.ours]
+    colours = {name: OUR_LINES[i % len(OUR_LINES)] for i, name in enumerate(ours)}
+    colours |= {name: LINES[i % len(LINES)] for i, name in enumerate(name for name in curves if name not in ours)}
+    for name, points in sorted(curves.items(), key=lambda curve: up(curve[1][-1][1])):
+        colour, width = colours[name], 3.5 if name in ours else 1.5
         path = "L".join(f"{across(x):.1f} {up(y):.1f}" for x, y in points)
         label_y = max(label_y + 15, up(points[-1][1]) + 4)
         parts += [
-            f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>',
+            f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>',
             *(f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="3" fill="{colour}"/>' for x, y in points),
-            _text(across(xs[-1]) + 10, label_y, name, fill=colour, weight="bold"),
+            _text(across(xs[-1]) + 10, label_y, name, fill=colour, weight="bold" if name in ours else "normal"),
         ]
     return _page(scenario.title, f"by {scenario.axis}, both scales logarithmic; {note}", parts, bottom + 36)
 

@@ -95,7 +95,7 @@ def from_json(
     for document in documents:
         for saved in document["results"]:
             name = saved["contender"]
-            offer = known.get(name) or Offer(name, Contender, frozenset())
+            offer = known.get(name) or Offer(name, Contender, frozenset(), ours=name.startswith("catzilla "))
             offer = replace(offer, version=saved["version"], settings=saved["settings"], absent="")
             rounds = dict(enumerate(saved["rounds"]))
             results[saved["scenario"], name] = Result(
