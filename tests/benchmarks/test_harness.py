@@ -12,7 +12,7 @@ from harness import charts, duel, report, targets
 from harness.contender import Contender, Offer
 from harness.discover import all_offers, all_scenarios
 from harness.duel import MeasureError, Result
-from harness.scenario import Metric, Scenario, Trial, micros, percentile
+from harness.scenario import Metric, Scenario, Trial, micros, percentile, rate
 from harness.workloads import noop
 
 RATE = Metric("per_s", "tasks/s", higher_is_better=True)
@@ -146,6 +146,25 @@ class TestScenarios:
     @pytest.mark.parametrize(("share", "value"), [(0.5, 5), (0.99, 10), (0.1, 1)])
     def test_percentile_is_the_smallest_that_covers_the_share(self, share: float, value: int) -> None:
         assert percentile(list(range(1, 11)), share) == value
+
+    def test_a_rate_is_that_of_the_first_burst_that_is_long_enough(self) -> None:
+        bursts: list[int] = []
+
+        def burst(n: int) -> float:
+            bursts.append(n)
+            return n / 1000
+
+        assert rate(burst, at_least_s=5, most=10**6) == 1000
+        assert bursts == [500, 2000, 8000]
+
+    def test_a_burst_that_stalled_does_not_count(self) -> None:
+        seconds = iter([3.0, 0.5, 2.0, 8.0])  # of 500 once stalled and once not, of 2,000 and of 8,000
+        assert rate(lambda n: next(seconds), at_least_s=3, most=10**6) == 1000
+
+    def test_no_burst_is_larger_than_allowed(self) -> None:
+        bursts: list[int] = []
+        assert rate(lambda n: bursts.append(n) or n / 1000, at_least_s=99, most=1000) == 1000  # type: ignore[func-returns-value]
+        assert bursts == [500, 1000]
 
     def test_micros_are_microseconds(self) -> None:
         assert micros([1000, 3000, 2000], "x_")["x_p50_us"] == 2
