@@ -28,11 +28,14 @@ def test_everything_that_is_queued_runs(backend: Backend) -> None:
     ended = run(
         backend,
         """
-        import asyncio
+        import asyncio, sys
         from catzilla.background_tasks import TaskPriority
         system = TaskSystem(workers=2)
         lines = []
         attempts = []
+
+        def print(text):
+            sys.stdout.write(f"{text}\\n")  # in one piece: several may write at once
 
         def flaky():
             attempts.append(1)

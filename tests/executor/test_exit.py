@@ -169,13 +169,14 @@ def test_executors_and_systems_end_together(backend: Backend) -> None:
         backend,
         START,
         """
+        import sys
         from catzilla import TaskSystem
         system = TaskSystem(workers=1)
         executor = Executor(1)
         system.add_task(time.sleep, 0.2)
-        system.add_task(print, "task")
+        system.add_task(sys.stdout.write, "task\\n")  # in one piece: both may write at once
         executor.submit(time.sleep, 0.1)
-        executor.submit(print, "call")
+        executor.submit(sys.stdout.write, "call\\n")
         """,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
