@@ -9,6 +9,7 @@ from typing import Any, Final
 from catzilla.errors import ConfigTypeError, ConfigValueError
 from catzilla.integrations.celery_conf import Conf
 from catzilla.integrations.unsupported import refuse
+from catzilla.options import MOST_COUNT
 from catzilla.priority import TaskPriority
 
 _NO_ROUTE: Final = "there are no remote workers to route to; use priority=, or an app (with a TaskSystem) for each kind"
@@ -31,7 +32,7 @@ UNSUPPORTED: Final = {
     "store_errors_even_if_ignored": "an error is kept with its AsyncResult",
     "track_started": "the state STARTED is always told; just leave it out",
 }
-FOREVER: Final = 2**31
+FOREVER: Final = MOST_COUNT
 
 
 def task_options(conf: Conf, given: dict[str, Any]) -> tuple[dict[str, Any], float]:
