@@ -27,6 +27,12 @@ class Request:
         handle = _running(task)
         return cls(None, 0) if handle is None else cls(handle.task_id, handle.attempt - 1)
 
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"self.request has no {name!r}: it has id, retries and called_directly; arguments are the function's own, "
+            "and nothing is delivered by a broker"
+        )
+
     def __repr__(self) -> str:
         return f"<Request {self.id}, retries={self.retries}>"
 

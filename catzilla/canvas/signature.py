@@ -46,10 +46,13 @@ class Signature(Generic[R]):
 
     on_error = link_error
 
-    def clone(self) -> Self:
+    def clone(self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any) -> Self:
+        """A copy; ``args`` come before the first task's own arguments, options as in ``set``."""
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__dict__)
-        return copy
+        if options:
+            copy = copy.set(**options)
+        return copy._with_first(tuple(args), dict(kwargs or {}), {}) if args or kwargs else copy
 
     def set(self, **options: Any) -> Self:
         """A copy with these options. Of several tasks, each gets them; times (delay_ms, countdown, eta,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Final
 
 from catzilla.canvas import WorkflowResult
@@ -24,8 +24,9 @@ STATES: Final = {
 class AsyncResult:
     """``handle`` is Catzilla's own result."""
 
-    def __init__(self, handle: Any) -> None:
+    def __init__(self, handle: Any, before: Sequence[Any] = ()) -> None:
         self.handle = handle
+        self._before = before  # of a chain's step: the handles of those before it
 
     @property
     def id(self) -> str:
@@ -56,8 +57,18 @@ class AsyncResult:
         error = self.handle.exception(0) if self.handle.done() else None
         return None if error is None else "".join(traceback.format_exception(error))
 
-    def get(self, timeout: float | None = None, propagate: bool = True) -> Any:
-        """The value; raises the task's exception (``propagate=False``: returns it), or TimeoutError."""
+    def get(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        interval: float | None = None,
+        disable_sync_subtasks: bool | None = None,
+    ) -> Any:
+        """The value; raises the task's exception (``propagate=False``: returns it), or TimeoutError.
+
+        ``interval`` and ``disable_sync_subtasks`` are taken as Celery's: nothing is polled here, and a
+        task may wait for another one.
+        """
         if propagate:
             return self.handle.wait(timeout)
         error = self.handle.exception(timeout)
@@ -98,9 +109,11 @@ class AsyncResult:
 
     @property
     def parent(self) -> AsyncResult | None:
-        """Of a chain: all but the last step's result; None: there is none."""
-        parts = self.results
-        return parts[-2] if len(parts) > 1 else None
+        """Of a chain: the result of the step before its last one, which has a parent in turn; None: there is none."""
+        before = self._before
+        if isinstance(self.handle, WorkflowResult) and self.handle.kind == "chain":
+            before = self.handle.parts[:-1]
+        return AsyncResult(before[-1], before[:-1]) if before else None
 
     def completed_count(self) -> int:
         return sum(result.successful() for result in self.results)

@@ -32,7 +32,7 @@ class Histogram:
         return merged((self,))
 
     def quantile_s(self, share: float) -> float | None:
-        """The upper bound of the bucket that ``share`` (0..1) of all lie below, so at most 28 % too high.
+        """What ``share`` (0..1) of all lie below, interpolated within its bucket: up to 28 % from the exact value.
 
         None: nothing was measured. What took over 1,000 s counts as 1,000 s.
         """
@@ -40,9 +40,13 @@ class Histogram:
             return None
         seen = 0
         for index in sorted(self.counts):
-            seen += self.counts[index]
-            if seen >= share * self.count:
-                return BOUNDS_S[min(index, len(BOUNDS_S) - 1)]
+            number = self.counts[index]
+            if seen + number >= share * self.count:
+                if index >= len(BOUNDS_S):
+                    return BOUNDS_S[-1]
+                below_s = BOUNDS_S[index - 1] if index else 0.0
+                return below_s + (BOUNDS_S[index] - below_s) * (share * self.count - seen) / number
+            seen += number
         raise AssertionError("the counts of the buckets do not add up")
 
     def mean_s(self) -> float | None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 ShowArguments = bool | Callable[[str, tuple[Any, ...], dict[str, Any]], str]
 HIDDEN: Final = "(hidden)"
+NO_ARGUMENTS: Final = "none"
 MOST_PENDING: Final = 20  # shown
 MOST_FRAMES: Final = 30  # of a failure's traceback
 
@@ -268,7 +269,7 @@ class LiveView(TaskMeter):
                 return _plain(str(self._show_arguments(name, args, kwargs)))
             listed = [_short.repr(value) for value in args]
             listed += [f"{key}={_short.repr(value)}" for key, value in kwargs.items()]
-            return _plain(f"({', '.join(listed)})")
+            return _plain(", ".join(listed) or NO_ARGUMENTS)  # without brackets, which would look like a tuple's
         except Exception as error:  # the page goes on without; what raised is in the log
             self._system.fault(error)
             return HIDDEN

@@ -225,6 +225,11 @@ def test_nothing_is_cut_off_and_colours_can_be_told_apart(
         ".filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.innerText)"
     )
     assert cut_off == []
+    # What scrolls sideways would hide a table's last columns, and its buttons
+    scrolls = "[...document.querySelectorAll('.scroll')].filter(node => node.scrollWidth > node.clientWidth).length"
+    assert page.evaluate(scrolls) == 0
+    rate = "document.querySelector('#rate .top').getBoundingClientRect().bottom"
+    assert page.evaluate(f"{rate} <= document.querySelector('#rate svg').getBoundingClientRect().top")
     assert "0.00" not in page.locator("main").inner_text()
     low = page.evaluate(CONTRAST)
     assert low == []
@@ -253,6 +258,47 @@ CONTRAST = """() => {
   }
   return low;
 }"""
+
+
+def test_a_narrow_table_says_what_each_cell_is(busy: Callable[..., Any], open_page: Callable[..., Any]) -> None:
+    page = open_page(busy())
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.wait_for_selector("details.failure")
+    label = "getComputedStyle(document.querySelector('#lanes tbody tr').children[6], '::before').content"
+    assert page.evaluate(label) == '"Wait p99"'
+    assert page.get_by_role("columnheader", name="Wait p99").count() == 1  # it is a table to who cannot see it
+    assert page.locator("#lanes").get_by_role("rowheader").count() == 4
+
+
+@pytest.mark.parametrize(
+    ("figures", "oldest_s", "expected"),
+    [
+        ({"stuck_workers": 2, "total_queued": 0}, None, ["2 stuck, ", "nothing waits"]),
+        ({"stuck_workers": 0, "total_queued": 3}, None, ["none is ready to start"]),
+        ({"stuck_workers": 0, "total_queued": 3}, 0, ["came just now"]),
+        ({"stuck_workers": 0, "total_queued": 3}, 2.5, ["the oldest for 2.50 s"]),
+    ],
+)
+def test_notes_under_the_figures(
+    busy: Callable[..., Any],
+    open_page: Callable[..., Any],
+    figures: dict[str, int],
+    oldest_s: float | None,
+    expected: list[str],
+) -> None:
+    page = open_page(busy(failures=0))
+
+    def answer(route: Any) -> None:
+        now = route.fetch().json()
+        now["stats"].update(figures)
+        for lane in now["lanes"]:
+            lane["oldest_s"] = oldest_s
+        route.fulfill(json=now)
+
+    page.route("**/snapshot", answer)
+    for text in expected:
+        until(page, f"document.querySelector('#tiles').innerText.includes('{text}')")
+    assert ("stuck" in page.locator("#tiles").inner_text()) == bool(figures["stuck_workers"])
 
 
 def test_the_keyboard_is_enough(busy: Callable[..., Any], open_page: Callable[..., Any]) -> None:

@@ -235,6 +235,13 @@ def test_canvas(app: Celery, add: Any) -> None:
     assert result.get(timeout=PATIENCE_S) == 6
     assert result.parent is not None
     assert result.parent.get() == 2
+    assert result.parent.parent is None
+    longer = chain(add.s(1, 1), add.s(4), add.s(5))()
+    assert longer.get(timeout=PATIENCE_S, interval=0.1, disable_sync_subtasks=False) == 11
+    assert [longer.parent.get(), longer.parent.parent.get(), longer.parent.parent.parent] == [6, 2, None]
+    partial = add.s(2)
+    assert partial.clone((3,), countdown=0).delay().get(timeout=PATIENCE_S) == 5
+    assert partial.delay(1).get(timeout=PATIENCE_S) == 3  # is as it was
     everything = group(add.s(n, n) for n in range(4)).apply_async()
     assert everything.get(timeout=PATIENCE_S) == everything.join() == [0, 2, 4, 6]
     assert (len(everything), everything.completed_count()) == (4, 4)

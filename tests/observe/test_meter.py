@@ -11,15 +11,24 @@ from catzilla.observe import TaskMeter, meter
 from catzilla.observe.histogram import BOUNDS_S, Histogram, merged
 
 
-def test_a_quantile_is_the_bound_above_it() -> None:
+def test_a_quantile_lies_within_its_bucket() -> None:
     histogram = Histogram()
     for ms in range(1, 101):
         histogram.add(ms * 1_000_000)
     for share, exact_s in ((0.5, 0.050), (0.95, 0.095), (0.99, 0.099)):
-        bound_s = histogram.quantile_s(share)
-        assert bound_s is not None
-        assert exact_s <= bound_s <= 1.28 * exact_s
+        shown_s = histogram.quantile_s(share)
+        assert shown_s is not None
+        assert exact_s / 1.28 <= shown_s <= 1.28 * exact_s
+    assert histogram.quantile_s(0.5) == pytest.approx(0.050)  # half of what is evenly spread, not a bucket's bound
     assert histogram.mean_s() == pytest.approx(0.0505)
+
+
+def test_quantiles_grow_within_one_bucket() -> None:
+    histogram = Histogram()
+    for _ in range(100):
+        histogram.add(45_000_000)  # in (40, 50] ms
+    shown = [histogram.quantile_s(share) for share in (0.5, 0.95, 0.99, 1.0)]
+    assert shown == pytest.approx([0.045, 0.0495, 0.0499, 0.05])
 
 
 def test_nothing_measured_is_none() -> None:

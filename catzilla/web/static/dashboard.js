@@ -56,11 +56,14 @@ function setButton(cell, label, action, target, name) {
 
 function showTiles(now) {
   const stats = now.stats;
-  const worst = Math.max(0, ...now.lanes.map((lane) => lane.oldest_s ?? 0));
+  const ready = now.lanes.filter((lane) => lane.oldest_s !== null).map((lane) => lane.oldest_s);
+  const oldest = ready.length ? Math.max(...ready) : null;
+  const waits = !stats.total_queued ? "nothing waits" : oldest === null ? "none is ready to start" : oldest ? `the oldest for ${duration(oldest)}` : "came just now";
+  const used = `${percent(stats.avg_worker_utilization)} used over 10 s`;
   const tiles = [
     ["Finished per second", rate(stats.tasks_per_second), "mean of 10 s", ""],
-    ["Waiting", count(stats.total_queued), stats.total_queued ? `the oldest for ${duration(worst)}` : "nothing waits", ""],
-    ["Workers busy", `${stats.active_workers} of ${stats.total_workers}`, `${percent(stats.avg_worker_utilization)} used over 10 s`, stats.stuck_workers ? "warn" : ""],
+    ["Waiting", count(stats.total_queued), waits, ""],
+    ["Workers busy", `${stats.active_workers} of ${stats.total_workers}`, stats.stuck_workers ? `${count(stats.stuck_workers)} stuck, ${used}` : used, stats.stuck_workers ? "warn" : ""],
     ["Median run", duration(ms(stats.p50_execution_time_ms)), `99 % within ${duration(ms(stats.p99_execution_time_ms))}`, ""],
     ["Completed", count(stats.completed), `of ${count(stats.submitted)} accepted`, ""],
     ["Failed", count(stats.failed + stats.timed_out), stats.timed_out ? `${count(stats.timed_out)} ran out of time` : stats.cancelled ? `${count(stats.cancelled)} cancelled` : "none ran out of time", stats.failed + stats.timed_out ? "bad" : ""],
@@ -100,15 +103,15 @@ function showRate(now) {
   if (!box.firstChild) {
     const drawn = svg("svg", { viewBox: "0 0 100 40", preserveAspectRatio: "none", "aria-hidden": "true" });
     drawn.append(svg("path", { class: "area" }), svg("path", { class: "line" }));
-    box.append(drawn, element("span", { class: "top" }));
+    box.append(element("p", { class: "top" }), drawn);
   }
-  const [area, stroke] = box.firstChild.children;
+  const [area, stroke] = box.lastChild.children;
   if (points.length > 1) {
     stroke.setAttribute("d", line);
     area.setAttribute("d", `${line}L${x(points[points.length - 1])},40L${x(points[0])},40Z`);
   }
   const last = points.length ? points[points.length - 1].perSecond : null;
-  setText(box.lastChild, points.length ? `now ${rate(last)} · peak ${rate(top)}` : "measuring…");
+  setText(box.firstChild, points.length ? `now ${rate(last)} · peak ${rate(top)}` : "measuring…");
 }
 
 function showLanes(now) {
@@ -127,11 +130,11 @@ function showLanes(now) {
     { title: "Oldest", text: (lane) => duration(lane.oldest_s) },
     { title: "Started", text: (lane) => count(lane.wait.count) },
     { title: "Wait p50", text: (lane) => duration(lane.wait.p50_s) },
-    { title: "p95", text: (lane) => duration(lane.wait.p95_s) },
-    { title: "p99", text: (lane) => duration(lane.wait.p99_s) },
+    { title: "p95", label: "Wait p95", text: (lane) => duration(lane.wait.p95_s) },
+    { title: "p99", label: "Wait p99", text: (lane) => duration(lane.wait.p99_s) },
     { title: "Run p50", text: (lane) => duration(lane.duration.p50_s) },
-    { title: "p95", text: (lane) => duration(lane.duration.p95_s) },
-    { title: "p99", text: (lane) => duration(lane.duration.p99_s) },
+    { title: "p95", label: "Run p95", text: (lane) => duration(lane.duration.p95_s) },
+    { title: "p99", label: "Run p99", text: (lane) => duration(lane.duration.p99_s) },
     { title: "State", kind: "text", text: (lane) => (lane.paused ? "paused" : "open"), tone: (lane) => (lane.paused ? "warn" : "good") },
   ];
   if (now.actions) {
@@ -202,7 +205,7 @@ function showTasks(now) {
       { title: "Cancelled", text: (task) => count(task.cancelled) },
       { title: "Retries", text: (task) => count(task.retries) },
       { title: "Run p50", text: (task) => duration(task.duration.p50_s) },
-      { title: "p99", text: (task) => duration(task.duration.p99_s) },
+      { title: "p99", label: "Run p99", text: (task) => duration(task.duration.p99_s) },
       { title: "Run times", make: () => svg("svg", { class: "histogram", role: "img", viewBox: "0 0 80 16", preserveAspectRatio: "none" }), update: showHistogram },
       { title: "Runs as", kind: "text", wrap: true, text: (task) => (task.compiled ? "C" : reason(task)), hint: (task) => task.why },
     ],

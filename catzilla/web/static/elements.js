@@ -44,14 +44,19 @@ export function keyed(parent, items, keyOf, make, update) {
   }
 }
 
-// A table of columns {title, text, kind?, tone?, make?, update?, title?}; the first column heads its row.
+// A table of columns {title, label?, text, kind?, tone?, make?, update?, hint?}; the first column heads its row. Where it
+// is narrow, each row is a list of its cells (dashboard.css), so each cell has the label of its column. The roles are
+// those that elements of a table have anyway, and lose when they are not laid out as one.
 export function table(node, columns, rows, keyOf, emptyText) {
   if (!node.tHead) {
+    node.setAttribute("role", "table");
     const head = node.createTHead().insertRow();
+    head.setAttribute("role", "row");
     for (const column of columns) {
-      head.append(element("th", { scope: "col", class: column.kind === "text" ? "text" : "" }, column.title));
+      const text = column.kind === "text" ? "text" : "";
+      head.append(element("th", { scope: "col", role: "columnheader", class: text, "aria-label": column.label ?? column.title }, column.title));
     }
-    node.append(element("tbody"));
+    node.append(element("tbody", { role: "rowgroup" }));
     node.append(element("tfoot", {}, element("tr", {}, element("td", { class: "empty", colspan: columns.length }, emptyText))));
   }
   node.tHead.hidden = rows.length === 0;
@@ -61,9 +66,10 @@ export function table(node, columns, rows, keyOf, emptyText) {
     rows,
     keyOf,
     (row) => {
-      const line = element("tr");
+      const line = element("tr", { role: "row" });
       columns.forEach((column, index) => {
-        const cell = element(index === 0 ? "th" : "td", index === 0 ? { scope: "row" } : {});
+        const cell = index ? element("td", { role: "cell" }) : element("th", { scope: "row", role: "rowheader" });
+        if (index) cell.dataset.label = column.label ?? column.title;
         if (column.make) cell.append(column.make(row));
         line.append(cell);
       });
