@@ -412,16 +412,18 @@ def code_of(path: Path) -> str:
 
 @pytest.mark.skipif(not SOURCES.is_dir(), reason="an installed copy has no sources")
 def test_the_core_knows_nothing_of_python() -> None:
-    core = [path for path in SOURCES.rglob("*.?pp") if path.name != "bindings.cpp"]
+    core = [path for path in SOURCES.rglob("*.?pp") if path.name != "bindings.cpp" and path.parent.name != "py"]
     assert len(core) > 10
     assert not [path.name for path in core if re.search(r"Python\.h|pybind11", code_of(path))]
 
 
 @pytest.mark.skipif(not SOURCES.is_dir(), reason="an installed copy has no sources")
-def test_only_the_pool_handles_memory_by_itself() -> None:
-    sources = [*SOURCES.glob("src/*.cpp"), *SOURCES.glob("include/catzilla/*.hpp")]
+def test_who_handles_memory_by_itself() -> None:
+    sources = [*SOURCES.glob("src/**/*.?pp"), *SOURCES.glob("include/catzilla/*.hpp")]
     by_hand = re.compile(r"\bnew\b(?! *_)|\bdelete\b(?!;)|\bmalloc\(|\bfree\(")
     found = {
         path.name for path in sources if by_hand.search(code_of(path).replace("= delete", "").replace("<new>", ""))
     }
-    assert found <= {"pool.cpp", "pool.hpp"}, found
+    assert found <= {"pool.cpp", "pool.hpp", "kernel.cpp"}, (
+        found
+    )  # a kernel is C: it has malloc, and we free what it took

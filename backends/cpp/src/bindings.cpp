@@ -18,6 +18,8 @@
 #include "catzilla/pool.hpp"
 #include "catzilla/workers.hpp"
 #include "catzilla_rows.h"
+#include "py/kernel.hpp"
+#include "py/ref.hpp"
 
 #include <cerrno>
 #include <linux/futex.h>
@@ -59,58 +61,17 @@ struct {
     PyObject *again, *detached, *condemned, *interrupted;
     PyObject *safepoint, *empty;
     PyObject *s_context, *s_kwargs, *s_on_settled, *s_failed, *s_wait, *s_due_ns, *s_timed, *s_tb_next;
-    PyObject *s_fn, *s_lane, *s_arity, *s_runner;
+    PyObject *s_fn, *s_lane, *s_arity, *s_runner, *s_kernel, *s_cancel_requested;
 } natives;
-
-bool may_decref()
-{
-#if PY_VERSION_HEX >= 0x030D0000
-    return !Py_IsFinalizing() || PyGILState_Check();
-#else
-    return !_Py_IsFinalizing() || PyGILState_Check();
-#endif
-}
-
-// A reference in a frame that may be unwound when the interpreter ends: it is leaked then.
-class Ref
-{
-public:
-    Ref() = default;
-    explicit Ref(PyObject *stolen) : object_(stolen) {}
-    Ref(Ref &&other) noexcept : object_(other.release()) {}
-    Ref &operator=(Ref &&other) noexcept
-    {
-        std::swap(object_, other.object_);
-        return *this;
-    }
-    ~Ref()
-    {
-        if (object_ != nullptr && may_decref())
-            Py_DECREF(object_);
-    }
-
-    static Ref to(PyObject *borrowed) { return Ref(Py_XNewRef(borrowed)); }
-
-    PyObject *get() const { return object_; }
-    PyObject *release()
-    {
-        PyObject *object = object_;
-        object_ = nullptr;
-        return object;
-    }
-    explicit operator bool() const { return object_ != nullptr; }
-    bool is(PyObject *other) const { return object_ == other; }
-
-private:
-    PyObject *object_ = nullptr;
-};
 
 // interface.Plan, read once: its attributes cost more than a submit.
 struct PlanView {
     PyObject_HEAD;
     PyObject *plan, *fn;
-    PyObject *runner;       // null: plain
-    Py_ssize_t least, most; // arguments; nothing fits when the arity is not known
+    PyObject *runner;                     // null: plain
+    std::shared_ptr<const Kernel> kernel; // null: none that is called here
+    std::uint64_t seen;                   // of Engine::published, when runner and kernel were read
+    Py_ssize_t least, most;               // arguments; nothing fits when the arity is not known
     unsigned lane;
     bool timed;
     bool evaluates; // calling fn enters the interpreter's loop, which lets other threads have the GIL
@@ -141,6 +102,8 @@ struct Engine {
     PyObject *backlog = nullptr; // null: nobody asked
     std::array<PlanView *, known_plans> plans = {};
     std::vector<Sits *> visitors;
+    std::uint64_t published = 0; // how often policy said that a plan has changed
+    Computing computing;
 };
 
 // interface.Ext, and what only some tasks need.
@@ -381,15 +344,43 @@ Deque<Exclusive> *deque_here(const Engine *engine)
 
 // -- plans --------------------------------------------------------------------------------------
 
+// How it runs: what policy may change later.
+bool read_way(PlanView *view)
+{
+    PyObject *runner = PyObject_GetAttr(view->plan, natives.s_runner);
+    if (runner == nullptr)
+        return false;
+    if (runner == Py_None)
+        Py_CLEAR(runner);
+    Py_XSETREF(view->runner, runner);
+    const Ref object(PyObject_GetAttr(view->plan, natives.s_kernel));
+    if (!object)
+        return false;
+    if (view->kernel != nullptr && view->kernel->object.is(object.get()))
+        return true;
+    std::shared_ptr<const Kernel> kernel;
+    if (!object.is(Py_None) && PyFunction_Check(view->fn) && (kernel = Kernel::read(object.get())) == nullptr)
+        return false;
+    view->kernel.swap(kernel); // the old one goes last: that may run Python code
+    return true;
+}
+
+void refresh(Engine *engine, PlanView *view)
+{
+    if (view->seen == engine->published)
+        return;
+    view->seen = engine->published; // first: what is read below may be changed again meanwhile
+    if (!read_way(view))
+        report_fault(engine); // it runs as before
+}
+
 bool read_plan(PlanView *view, PyObject *plan)
 {
     view->plan = Py_NewRef(plan);
     if ((view->fn = PyObject_GetAttr(plan, natives.s_fn)) == nullptr)
         return false;
-    if ((view->runner = PyObject_GetAttr(plan, natives.s_runner)) == nullptr)
+    if (!read_way(view))
         return false;
-    if (view->runner == Py_None)
-        Py_CLEAR(view->runner);
     const Ref lane(PyObject_GetAttr(plan, natives.s_lane));
     if (!lane)
         return false;
@@ -423,6 +414,8 @@ PlanView *plan_view(Engine *engine, PyObject *plan, bool keep)
     if (view == nullptr)
         return nullptr;
     view->plan = view->fn = view->runner = nullptr;
+    std::construct_at(&view->kernel);
+    view->seen = engine->published;
     if (!read_plan(view, plan)) {
         Py_DECREF(view);
         return nullptr;
@@ -443,6 +436,11 @@ int plan_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(view->plan);
     Py_VISIT(view->fn);
     Py_VISIT(view->runner);
+    if (view->kernel != nullptr && view->kernel.use_count() == 1) { // else a run has it too, which nobody visits
+        Py_VISIT(view->kernel->object.get());
+        Py_VISIT(view->kernel->guards.get());
+        Py_VISIT(view->kernel->code.get());
+    }
     return 0;
 }
 
@@ -456,6 +454,7 @@ void plan_dealloc(PyObject *self)
     Py_XDECREF(view->plan);
     Py_XDECREF(view->fn);
     Py_XDECREF(view->runner);
+    std::destroy_at(&view->kernel);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }
@@ -1333,6 +1332,112 @@ PyTypeObject *make_type(const char *name, std::size_t size, unsigned long flags,
     return reinterpret_cast<PyTypeObject *>(type);
 }
 
+// -- compiled functions -------------------------------------------------------------------------
+
+// Policy counts it, and may decide to have another kernel, or none. Then the interpreter runs the function.
+PyObject *leave(Engine *engine, const Ref &kernel, PyObject *fn, PyObject *const *args, Py_ssize_t count, long why)
+{
+    const Ref values(PyTuple_New(count));
+    for (Py_ssize_t i = 0; values && i < count; i++)
+        PyTuple_SET_ITEM(values.get(), i, Py_NewRef(args[i]));
+    told(engine, values ? PyObject_CallMethod(kernel.get(), "left", "Ol", values.get(), why) : nullptr);
+    return PyObject_Vectorcall(fn, args, static_cast<std::size_t>(count), nullptr);
+}
+
+// A cancel that came after the task was taken, and before its kernel could be told.
+bool cancel_requested(Handle *handle)
+{
+    PyObject *ext = ext_of(handle);
+    const Ref requested(ext != nullptr ? PyObject_GetAttr(ext, natives.s_cancel_requested) : nullptr);
+    if (!requested)
+        PyErr_Clear(); // an Ext that is not policy's
+    return requested.is(Py_True);
+}
+
+// When the interpreter's end unwinds the thread, the run stays: others may still look at it, to stop it.
+struct DropRun {
+    void operator()(Run *run) const
+    {
+        if (may_decref())
+            std::default_delete<Run>()(run);
+    }
+};
+
+// Null: an exception is set.
+Ref value_of_run(Engine *engine, Run &run)
+{
+    Ref value;
+    try {
+        value = run.value();
+    } catch (const std::bad_alloc &) {
+        PyErr_NoMemory();
+        return Ref();
+    }
+    if (!value || !run.print())
+        return Ref();
+    run.kernel->count_run();
+    engine->metrics.add_exclusive(Counter::native_executions);
+    return value;
+}
+
+// The function's value, computed without the GIL; `detached`: it was stopped, and is settled.
+PyObject *compute(Engine *engine, Handle *handle, PyObject *const *args, Py_ssize_t count)
+{
+    const Ref fn = Ref::to(handle->view->fn);
+    // Ours: looking at its guards may run Python code, which publishes another one.
+    const std::shared_ptr<const Kernel> kernel = handle->view->kernel;
+    long why = why::changed;
+    if (kernel->holds(fn.get())) {
+        std::unique_ptr<Run, DropRun> run;
+        Fit fit = Fit::failed;
+        try {
+            run.reset(std::make_unique<Run>(kernel, object_of(handle)).release());
+            fit = run->fill(fn.get(), args, count);
+        } catch (const std::bad_alloc &) {
+            PyErr_NoMemory();
+        }
+        if (fit == Fit::failed)
+            return nullptr;
+        if (fit == Fit::fits) {
+            int status;
+            run->rt.stop = handle->more != 0 && cancel_requested(handle);
+            engine->computing.add(*run);
+            Py_BEGIN_ALLOW_THREADS;
+            status = run->call();
+            Py_END_ALLOW_THREADS;
+            engine->computing.remove(*run);
+            if (status == CZ_OK)
+                return value_of_run(engine, *run).release();
+            if (status == CZ_STOPPED)
+                return PyObject_CallMethod(kernel->object.get(), "stopped", "O", object_of(handle));
+        }
+        why = fit == Fit::fits        ? static_cast<long>(run->rt.why)
+              : fit == Fit::too_large ? why::too_large
+                                      : why::other_types;
+    }
+    return leave(engine, kernel->object, fn.get(), args, count, why);
+}
+
+PyObject *call_kernel(Engine *engine, Handle *handle, PyObject *const *args, Py_ssize_t count)
+{
+    PlanView *view = handle->view;
+    const PyThreadState *thread = PyThreadState_Get();
+    if (thread->c_tracefunc != nullptr || thread->c_profilefunc != nullptr)
+        return PyObject_Vectorcall(view->fn, args, static_cast<std::size_t>(count),
+                                   nullptr); // who traces wants to see it
+    if (!view->kernel->is_short)
+        return compute(engine, handle, args, count);
+    long why;
+    if (PyObject *value = view->kernel->call_short(view->fn, args, count, why)) {
+        engine->metrics.add_exclusive(Counter::native_executions);
+        return value;
+    }
+    if (PyErr_Occurred())
+        return nullptr;
+    const Ref fn = Ref::to(view->fn), kernel = Ref::to(view->kernel->object.get());
+    return leave(engine, kernel, fn.get(), args, count, why);
+}
+
 // -- running ------------------------------------------------------------------------------------
 
 bool read_ext(PyObject *ext, Ref &context, Ref &kwargs)
@@ -1354,6 +1459,8 @@ bool read_ext(PyObject *ext, Ref &context, Ref &kwargs)
 PyObject *call(Handle *handle, PyObject *args, Ref &kwargs)
 {
     const PlanView *view = handle->view;
+    if (view->kernel != nullptr && !kwargs)
+        return call_kernel(engine_of(handle), handle, &PyTuple_GET_ITEM(args, 0), PyTuple_GET_SIZE(args));
     if (view->runner == nullptr)
         return PyObject_Call(view->fn, args, kwargs.get());
     if (!kwargs)
@@ -1361,10 +1468,12 @@ PyObject *call(Handle *handle, PyObject *args, Ref &kwargs)
     if (!kwargs)
         return nullptr;
     PyObject *const given[] = {object_of(handle), args, kwargs.get()};
-    return PyObject_Vectorcall(view->runner, given, 3, nullptr);
+    const Ref runner = Ref::to(view->runner); // the plan may get another one meanwhile
+    return PyObject_Vectorcall(runner.get(), given, 3, nullptr);
 }
 
-Ref call_in_context(Handle *handle, PyObject *args, bool own_context)
+// runner: whether it went through the plan's.
+Ref call_in_context(Handle *handle, PyObject *args, bool own_context, bool &runner)
 {
     Ref context, kwargs;
     PyObject *ext = ext_of(handle);
@@ -1374,6 +1483,7 @@ Ref call_in_context(Handle *handle, PyObject *args, bool own_context)
         return Ref();
     if (context && PyContext_Enter(context.get()) < 0)
         return Ref();
+    runner = handle->view->runner != nullptr && (handle->view->kernel == nullptr || kwargs);
     Ref value(call(handle, args, kwargs));
     if (context) {
         Ref error = take_exception();
@@ -1417,13 +1527,13 @@ bool run_again(Engine *engine, Handle *handle, PyObject *args, PyObject *value)
 // (weight > 0). own_context: the thread has none that is empty. False: the thread has lost it.
 bool run_task(Engine *engine, Sits &seat, Handle *handle, bool own_context, std::int64_t weight)
 {
-    const bool runner = handle->view->runner != nullptr;
+    bool runner = false;
     const Ref args = args_of(handle);
     Py_CLEAR(handle->payload); // args has it: an end from outside must not take it away from the call
     std::int64_t started_ns = 0;
     if (weight != 0)
         seat.started_ns = started_ns = now_ns();
-    Ref value = args ? call_in_context(handle, args.get(), own_context) : Ref();
+    Ref value = args ? call_in_context(handle, args.get(), own_context, runner) : Ref();
     Ref error = value ? Ref() : take_exception();
     if (value.is(natives.condemned) ||
         (runner && error && PyErr_GivenExceptionMatches(error.get(), natives.interrupted)))
@@ -1444,19 +1554,29 @@ bool run_task(Engine *engine, Sits &seat, Handle *handle, bool own_context, std:
 }
 
 // Nothing has to be done around the call: no context, runner, clock or keyword.
-bool run_plain(Sits &seat, Handle *handle)
+bool run_plain(Engine *engine, Sits &seat, Handle *handle)
 {
     PyObject *fn = handle->view->fn, *args = handle->payload, *value;
     handle->payload = nullptr; // ours: an end from outside must not take it away from the call
-    if (args == nullptr)
+    const bool tuple = args != nullptr && !(handle->cell.look() & flag::one_arg);
+    const bool kernel = handle->view->kernel != nullptr;
+    if (kernel)
+        value = call_kernel(engine, handle, tuple ? &PyTuple_GET_ITEM(args, 0) : &args,
+                            tuple ? PyTuple_GET_SIZE(args) : args != nullptr);
+    else if (args == nullptr)
         value = PyObject_CallNoArgs(fn);
-    else if (handle->cell.look() & flag::one_arg)
+    else if (!tuple)
         value = PyObject_CallOneArg(fn, args);
     else
         value = PyObject_Vectorcall(fn, &PyTuple_GET_ITEM(args, 0), static_cast<std::size_t>(PyTuple_GET_SIZE(args)),
                                     nullptr);
-    const bool ours = value != nullptr ? complete(handle, value, seat.tally)
-                                       : fail(handle, State::failed, take_exception(), 0, seat.tally);
+    bool ours = true;
+    if (value == nullptr)
+        ours = fail(handle, State::failed, take_exception(), 0, seat.tally);
+    else if (kernel && value == natives.detached)
+        Py_DECREF(value); // its kernel was stopped
+    else
+        ours = complete(handle, value, seat.tally);
     Py_XDECREF(args);
     return ours;
 }
@@ -1471,6 +1591,7 @@ bool run_claimed(Engine *engine, Sits &seat, Handle *handle)
     seat.running = handle;
     handle->cell.slot = seat.slot;
     freed(engine, lane_of(handle));
+    refresh(engine, handle->view);
     const bool ours = run_task(engine, seat, handle, true, handle->view->timed ? 1 : 0);
     seat.running = frame.handle;
     seat.started_ns = started_ns;
@@ -1527,18 +1648,20 @@ public:
     bool run(Sits &seat, Cell &cell)
     {
         Handle *handle = handle_of(&cell);
-        const PlanView *view = handle->view;
+        PlanView *view = handle->view;
         seat.running = handle;
+        refresh(engine_, view);
+        const bool kernel = view->kernel != nullptr;
         const bool sampled = engine_->profiling && ++runs_ % sample == 0;
-        const bool ours = handle->more != 0 || view->runner != nullptr || view->timed || sampled
+        const bool ours = handle->more != 0 || (view->runner != nullptr && !kernel) || view->timed || sampled
                               ? run_task(engine_, seat, handle, false,
                                          view->timed ? 1
                                          : sampled   ? sample
                                                      : 0)
-                              : run_plain(seat, handle);
+                              : run_plain(engine_, seat, handle);
         if (PyMapping_Size(context_) > 0)
             fresh_context();
-        if (!view->evaluates && ++calls_ % calls_per_safepoint == 0)
+        if ((!view->evaluates || kernel) && ++calls_ % calls_per_safepoint == 0)
             safepoint();
         seat.running = nullptr;
         Py_DECREF(object_of(handle));
@@ -1985,6 +2108,7 @@ struct QueuePart : Part {
 
     void on_backlog(const py::object &fn) { Py_XSETREF(engine->backlog, fn.is_none() ? nullptr : Py_NewRef(fn.ptr())); }
 
+    void published() { engine->published++; }
     void close() { engine->closed = true; }
     void reopen() { engine->closed = false; }
 };
@@ -2048,6 +2172,21 @@ struct WorkersPart : Part {
         workers().lose(find(slot)->slot);
         if (engine->queue.ready() > 0)
             offer(engine, 0);
+    }
+
+    void stop_kernel(const py::object &handle)
+    {
+        engine->computing.stop(handle.is_none() ? nullptr : object_of(read_handle(handle, "stop_kernel()")));
+    }
+
+    py::list kernels() const
+    {
+        std::vector<PyObject *> found; // first: appending to a list may run the collector
+        engine->computing.each([&](PyObject *handle) { found.push_back(Py_NewRef(handle)); });
+        py::list handles(found.size());
+        for (std::size_t i = 0; i < found.size(); i++)
+            PyList_SET_ITEM(handles.ptr(), static_cast<py::ssize_t>(i), found[i]);
+        return handles;
     }
 
     void spawn_failed(long slot)
@@ -2362,6 +2501,7 @@ struct EngineObject {
     {
         check_exception(error, "abandon()");
         engine->workers.forget_threads();
+        engine->computing.forget();
         py::list lost;
         for (const py::handle handle : QueuePart(engine.get(), py::none()).pending())
             if (withdraw(reinterpret_cast<Handle *>(handle.ptr()), error.ptr()))
@@ -2485,6 +2625,8 @@ void fill_natives()
     natives.s_lane = intern("lane");
     natives.s_arity = intern("arity");
     natives.s_runner = intern("runner");
+    natives.s_kernel = intern("kernel");
+    natives.s_cancel_requested = intern("cancel_requested");
 }
 
 void make_types()
@@ -2548,6 +2690,7 @@ PYBIND11_MODULE(_native, m)
         .def("advance", &QueuePart::advance)
         .def("pause", &QueuePart::pause)
         .def("on_backlog", &QueuePart::on_backlog)
+        .def("published", &QueuePart::published)
         .def("close", &QueuePart::close)
         .def("reopen", &QueuePart::reopen);
 
@@ -2556,6 +2699,8 @@ PYBIND11_MODULE(_native, m)
         .def("reserve", &WorkersPart::reserve)
         .def("lose", &WorkersPart::lose)
         .def("snapshot", &WorkersPart::snapshot)
+        .def("stop_kernel", &WorkersPart::stop_kernel)
+        .def("kernels", &WorkersPart::kernels)
         .def("spawn_failed", &WorkersPart::spawn_failed)
         .def("stop", &WorkersPart::stop)
         .def("reopen", &WorkersPart::reopen);
