@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context, copy_context
+from functools import partial
 from time import monotonic_ns
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from . import runner  # noqa: F401  make_plan needs it; not at a first submit, which a handler that submits may interrupt
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from .system import TaskSystem
 
 MOST_PLANS: Final = 4_096  # plans of functions and tasks that are kept; then all are forgotten and made anew
+_WRAPPERS: Final = frozenset({MethodType, partial})
+_HEAP_TYPE: Final = 1 << 9  # CPython's Py_TPFLAGS_HEAPTYPE: a class that can be freed
 
 
 class Submitting:
@@ -151,6 +154,8 @@ class Submitting:
         self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any] | None
     ) -> tuple[Plan, tuple[Any, ...], Ext | None]:
         self.check_open()  # first: a finalizer may come here when the interpreter has ended too far for the rest
+        if options is None and type(fn) in _WRAPPERS and not self.needs_ext:
+            fn, args = _unwrapped(fn, args)
         plan = self.plan_for(fn, options)
         receiver = self.receiver_of(fn)
         if receiver:
@@ -404,9 +409,32 @@ def _all_fit(rows: list[Any], given: int, least: int, most: int) -> bool:
 
 def _is_static(fn: Any) -> bool:
     """Whether its plan may be kept: keeping that of a closure or method would keep what it refers to."""
-    if type(fn) is not FunctionType or fn.__closure__ is not None:
+    if type(fn) is not FunctionType:
+        return _is_built_in(fn)
+    if fn.__closure__ is not None:
         return False
     return "<locals>" not in fn.__qualname__ or not (fn.__defaults__ or fn.__kwdefaults__)
+
+
+def _is_built_in(fn: Any) -> bool:
+    """``len`` or ``int``, but not ``[].append``, which refers to a list."""
+    if type(fn) is BuiltinFunctionType:
+        return isinstance(fn.__self__, ModuleType)
+    return type(fn) is type and not fn.__flags__ & _HEAP_TYPE
+
+
+def _unwrapped(fn: Any, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    """The function of a bound method or partial, with what is bound as its first arguments.
+
+    That function's plan is kept, and theirs is not: making one costs ten times the rest of a submit.
+    """
+    if type(fn) is MethodType:
+        function, bound = fn.__func__, (fn.__self__,)
+    elif fn.keywords:
+        return fn, args
+    else:
+        function, bound = fn.func, fn.args
+    return (function, bound + args) if type(function) is FunctionType and _is_static(function) else (fn, args)
 
 
 def checked_options(options: dict[str, Any]) -> dict[str, Any]:
