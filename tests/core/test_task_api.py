@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import pickle
 import re
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -372,8 +374,6 @@ def test_a_closed_system_refuses_by_every_way(open_system: OpenSystem) -> None:
 
 
 def test_a_function_that_was_submitted_can_be_freed(system: TaskSystem) -> None:
-    import gc
-    import weakref
 
     watches = []
     for n in range(50):
@@ -386,3 +386,37 @@ def test_a_function_that_was_submitted_can_be_freed(system: TaskSystem) -> None:
         del local
     system.add_task(int).wait(PATIENCE_S)
     eventually(lambda: gc.collect() >= 0 and not any(watch() for watch in watches), "every function was freed")
+
+
+def test_what_is_bound_is_called_as_it_was_given_and_freed(system: TaskSystem) -> None:
+    class Counter:
+        def __init__(self) -> None:
+            self.seen: list[tuple[object, ...]] = []
+
+        def take(self, *args: object) -> int:
+            self.seen.append((*args, current_task().name))
+            return len(self.seen)
+
+    counter, name = Counter(), f"{__name__}.{Counter.take.__qualname__}"
+    assert system.add_task(counter.take, "a").wait(PATIENCE_S) == 1
+    assert system.add_task(functools.partial(counter.take, "b"), "c").wait(PATIENCE_S) == 2
+    assert system.add_task(functools.partial(Counter.take, counter, "d"), "e").wait(PATIENCE_S) == 3
+    assert system.add_task(functools.partial(int, base=2), "101").wait(PATIENCE_S) == 5
+    assert system.add_task(functools.partial(int, "101"), 2).wait(PATIENCE_S) == 5
+    assert system.add_task([1, 2].index, 2).wait(PATIENCE_S) == 1
+    assert system.add_task(len, "four").wait(PATIENCE_S) == 4
+    assert counter.seen == [("a", name), ("b", "c", name), ("d", "e", name)]
+    watch = weakref.ref(counter)
+    del counter
+    system.add_task(int).wait(PATIENCE_S)
+    eventually(lambda: gc.collect() >= 0 and watch() is None, "the object was freed")
+
+
+def test_a_bound_method_says_which_arguments_do_not_fit(system: TaskSystem) -> None:
+    with pytest.raises(TypeError, match=r"One\.two.*too many positional arguments"):
+        system.add_task(One().two, 1, 2)
+
+
+class One:
+    def two(self, number: int) -> int:
+        return number

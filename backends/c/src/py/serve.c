@@ -66,14 +66,31 @@ static void let_wait(cz_gate_t *gate)
         sched_yield();
 }
 
+/* How late the kernel may be with this thread's timers. Waiting for the GIL is one: CPython asks its holder
+ * when it runs out. Threads that do so at exact intervals fall in step, and leave a main thread with the
+ * usual slack hardly a turn: only a CRITICAL task is worth it. */
+enum { USUAL = 0, EXACT_NS = 1 };
+
+static void timer_slack(unsigned long slack)
+{
+    prctl(PR_SET_TIMERSLACK, slack, 0, 0, 0);
+}
+
 static void sleep_here(Engine *engine, cz_seat_t *seat)
 {
     cz_gate_t *gate = &engine->gate;
-    Py_BEGIN_ALLOW_THREADS cz_flag_add(&gate->parks, 1); /* who waits for us may take the GIL now */
+    bool urgent;
+    Py_BEGIN_ALLOW_THREADS;
+    cz_flag_add(&gate->parks, 1); /* who waits for us may take the GIL now */
     cz_seat_sleep(gate, seat, SPIN_NS);
     if (seat->slot >= 0)
         let_wait(gate);
-    Py_END_ALLOW_THREADS
+    urgent = seat->slot < 0 || cz_queue_size(&engine->queue, 0) > 0;
+    if (urgent)
+        timer_slack(EXACT_NS);
+    Py_END_ALLOW_THREADS;
+    if (urgent)
+        timer_slack(USUAL);
 }
 
 /* Sleep until called. false: there was something to do after all. */
@@ -277,7 +294,6 @@ void serve(Engine *engine, cz_seat_t *seat)
     Here me;
     seat->started = true;
     here_enter(&me, engine, seat);
-    prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
     if (seat->slot < 0) {
         serve_reserve(engine, seat);
     } else {
