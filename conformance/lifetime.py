@@ -119,6 +119,37 @@ class LifetimeTests(BackendSuite):
         gc.collect()
         assert rig.lost_failures == []
 
+    def test_a_callback_that_the_collector_holds_up(self, open_rig: OpenRig) -> None:
+        # Given garbage whose finalizer lets the task end, and adds a callback of its own before
+        rig = open_rig(workers=1)
+        rig.hold()
+        handle = rig.put(nothing)
+        called: list[str] = []
+
+        class Slow:
+            def __init__(self) -> None:
+                self.itself = self
+
+            def __del__(self) -> None:
+                handle.on_done(lambda _: called.append("finalizer"))
+                rig.release()
+                finish(handle)
+
+        threshold = gc.get_threshold()
+        gc.disable()
+        try:
+            Slow()
+            remember: Callable[[Any], None] = lambda _: called.append("caller")  # noqa: E731
+            gc.set_threshold(1)
+            gc.enable()
+            # When a callback is added, and the memory it needs makes the collector run
+            handle.on_done(remember)
+        finally:
+            gc.enable()
+            gc.set_threshold(*threshold)
+        # Then neither is lost
+        eventually(lambda: gc.collect() >= 0 and sorted(called) == ["caller", "finalizer"], "both were called")
+
     def test_a_cancelled_task_is_no_failure(self, open_rig: OpenRig) -> None:
         rig = open_rig(workers=1)
         rig.hold()

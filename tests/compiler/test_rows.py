@@ -7,6 +7,7 @@ import gc
 import logging
 import math
 import random
+import os
 import subprocess
 import sys
 import threading
@@ -487,7 +488,8 @@ print(sum(result.wait()))
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="there is no fork")
 def test_fork(backend_name: str) -> None:
     command = [sys.executable, "-W", "ignore", "-c", FORK, backend_name]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=50, cwd=Path(__file__).parent)
+    here = {"PYTHONPATH": str(Path(__file__).parent)}  # also where the current directory is not searched
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, env=os.environ | here)
     assert done.stdout.split() == ["lost", "lost", str(sum(3 * n + 1 for n in range(ROWS)))], done.stderr
 
 

@@ -1202,13 +1202,22 @@ PyObject *handle_on_done(PyObject *self, PyObject *fn)
         Py_RETURN_NONE;
     }
     More *more = more_of(handle);
-    if (more == nullptr || (more->callbacks == nullptr && (more->callbacks = PyList_New(0)) == nullptr) ||
-        PyList_Append(more->callbacks, fn) < 0)
+    if (more == nullptr)
         return nullptr;
-    // It may hold whatever leads back to the handle. (The end comes under the GIL: it cannot have come since.)
-    if (!PyObject_GC_IsTracked(self))
+    if (more->callbacks == nullptr) {
+        Ref made(PyList_New(0)); // may collect, and a finalizer let others have the GIL: look again
+        if (!made)
+            return nullptr;
+        if (more->callbacks == nullptr)
+            more->callbacks = made.release();
+    }
+    if (PyList_Append(more->callbacks, fn) < 0)
+        return nullptr;
+    if (!PyObject_GC_IsTracked(self)) // it may hold whatever leads back to the handle
         PyObject_GC_Track(self);
     handle->cell.raise(flag::callbacks);
+    if (is_done(handle))
+        run_callbacks(engine_of(handle), handle); // it ended meanwhile
     Py_RETURN_NONE;
 }
 

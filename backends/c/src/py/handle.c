@@ -373,13 +373,24 @@ static PyObject *handle_on_done(PyObject *self, PyObject *fn)
         Py_RETURN_NONE;
     }
     More *more = handle_more(handle);
-    if (more == NULL || (more->callbacks == NULL && (more->callbacks = PyList_New(0)) == NULL) ||
-        PyList_Append(more->callbacks, fn) < 0)
+    if (more == NULL)
         return NULL;
-    /* It may hold whatever leads back to the handle. (The end comes under the GIL: it cannot have come since.) */
-    if (!PyObject_GC_IsTracked(self))
+    if (more->callbacks == NULL) {
+        PyObject *made = PyList_New(0); /* may collect, and a finalizer let others have the GIL: look again */
+        if (made == NULL)
+            return NULL;
+        if (more->callbacks == NULL)
+            more->callbacks = made;
+        else
+            Py_DECREF(made);
+    }
+    if (PyList_Append(more->callbacks, fn) < 0)
+        return NULL;
+    if (!PyObject_GC_IsTracked(self)) /* it may hold whatever leads back to the handle */
         PyObject_GC_Track(self);
     cz_word_set(&handle->cell.word, CZ_CALLBACKS);
+    if ((cz_word_load(&handle->cell.word) & CZ_STATE) >= CZ_COMPLETED)
+        run_callbacks(engine_of(handle), handle); /* it ended meanwhile */
     Py_RETURN_NONE;
 }
 
