@@ -6,8 +6,8 @@ import asyncio
 import gc
 import logging
 import math
-import random
 import os
+import random
 import subprocess
 import sys
 import threading
