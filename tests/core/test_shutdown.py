@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 
 from catzilla import TaskSystem
 from catzilla.background_tasks import (
+    QueueFull,
     SystemClosed,
     TaskAbandoned,
     TaskCancelled,
@@ -328,3 +330,27 @@ def test_with_block_and_an_exception(open_system: OpenSystem) -> None:
         fails_inside()
     assert results[0].wait(0) == 3
     assert system.closed
+
+
+def test_a_shutdown_in_the_middle_of_a_submit(open_system: OpenSystem) -> None:
+    """What runs for the context of a submit may let another thread shut the system down."""
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable")
+    variable.set(1)
+    ends: list[bool] = []
+    for _ in range(30):
+        system = open_system(workers=1)
+        system.add_task(int).wait(PATIENCE_S)
+        closer = threading.Thread(target=system.shutdown, args=(True, PATIENCE_S))
+        results = []
+        closer.start()
+        while True:
+            try:
+                results.append(system.add_task(int))
+            except QueueFull:
+                continue
+            except SystemClosed:
+                break
+        closer.join()
+        # Then nothing that was accepted is left without an end
+        ends.append(all(result.done() for result in results))
+    assert all(ends)

@@ -963,7 +963,10 @@ PyObject *submit(PyObject *callable, PyObject *const *args, std::size_t flags, P
             PyTuple_SET_ITEM(payload, i, Py_NewRef(args[i + 1]));
     }
     const unsigned lane = view->lane;
-    if (!engine->queue.admit(lane, 1)) {
+    critical(engine, lane, 1);
+    // Looked at again: what ran since may have let others have the GIL, and a shutdown looks through the lanes once.
+    if (engine->closed || !engine->queue.admit(lane, 1)) {
+        critical(engine, lane, -1);
         Py_XDECREF(ext);
         Py_XDECREF(payload);
         Py_DECREF(view);
@@ -973,10 +976,12 @@ PyObject *submit(PyObject *callable, PyObject *const *args, std::size_t flags, P
     Py_DECREF(view);
     if (handle == nullptr) {
         engine->queue.readmit(lane, 1);
+        Ref error = take_exception();
+        critical(engine, lane, -1);
+        put_exception(std::move(error));
         return nullptr;
     }
     engine->metrics.add_exclusive(Counter::submitted);
-    critical(engine, lane, 1);
     engine->queue.push(lane, handle->cell, handle->cell, here == nullptr ? nullptr : deque_here(engine));
     if (!engine->workers.waking.load(std::memory_order_relaxed)) {
         if (engine->workers.has_idle())

@@ -142,7 +142,13 @@ static PyObject *submit(PyObject *callable, PyObject *const *args, size_t flags,
         }
     }
     unsigned lane = view->lane;
-    if (!cz_queue_admit(&engine->queue, lane, 1, false)) {
+    bool counted = lane == 0 && engine->critical_waiting != NULL;
+    if (counted)
+        tell_int(engine, engine->critical_waiting, 1);
+    /* Looked at again: what ran since may have let others have the GIL, and a shutdown looks through the lanes once. */
+    if (engine->closed || !cz_queue_admit(&engine->queue, lane, 1, false)) {
+        if (counted)
+            tell_int(engine, engine->critical_waiting, -1);
         Py_XDECREF(ext);
         Py_XDECREF(payload);
         Py_DECREF(view);
@@ -153,11 +159,13 @@ static PyObject *submit(PyObject *callable, PyObject *const *args, size_t flags,
     Py_DECREF(view);
     if (handle == NULL) {
         cz_queue_readmit(&engine->queue, lane, 1);
+        PyObject *pending = take_exception();
+        if (counted)
+            tell_int(engine, engine->critical_waiting, -1);
+        put_exception(pending);
         return NULL;
     }
     cz_metrics_add(&engine->metrics, CZ_SUBMITTED, 1);
-    if (lane == 0 && engine->critical_waiting != NULL)
-        tell_int(engine, engine->critical_waiting, 1);
     cz_queue_push(&engine->queue, lane, &handle->cell, &handle->cell);
     if (!cz_flag_read(&engine->gate.waking)) {
         if (cz_flag_read(&engine->gate.idle.count))
