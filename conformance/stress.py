@@ -116,5 +116,5 @@ class StressTests(BackendSuite):
         before = resident_bytes()
         # When it runs 100,000 more whose results nobody keeps: 100 MB of them in all
         run(100_000)
-        # Then it has not grown by more than noise
-        eventually(lambda: gc.collect() >= 0 and resident_bytes() - before < 10_000_000, "it is as small as before")
+        # Then it has not grown by more than noise: a round's results at once are 10 MB, which malloc may keep
+        eventually(lambda: gc.collect() >= 0 and resident_bytes() - before < 30_000_000, "it is as small as before")
