@@ -43,7 +43,7 @@ class Engine:
 
 class PythonBackend:
     name = "python"
-    features = frozenset({"delays", "context", "fork", "rows"})
+    features = frozenset({"fork", "rows"})
     handle_type = Handle
 
     def open(self, config: EngineConfig) -> Engine:

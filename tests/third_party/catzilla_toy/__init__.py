@@ -37,7 +37,7 @@ class ToyEngine:
 
 class ToyBackend:
     name = "toy"
-    features = frozenset({"delays", "context", "fork"})
+    features = frozenset({"fork"})
     handle_type: type = ToyHandle
 
     def open(self, config: EngineConfig) -> ToyEngine:
