@@ -10,6 +10,7 @@ from .errors import ConfigValueError
 from .limits.limit import Limit, limit_of
 from .options import TaskOptions
 from .shape import Shape, bound_shape, call_of, shape_of
+from .uncallable import refuse_generator_function
 
 if TYPE_CHECKING:
     from .compiling import Native
@@ -40,6 +41,7 @@ class Spec:
     def __init__(
         self, system: TaskSystem, fn: Callable[..., Any], options: TaskOptions, task: Task[Any, Any] | None = None
     ) -> None:
+        refuse_generator(fn)
         self.system = system
         self.task = task  # only with bind=True: what the function gets as its first argument
         self.fn = fn if task is None else functools.partial(fn, task)
@@ -118,16 +120,29 @@ def name_of(fn: Any) -> str:
     return f"{module}.{fn.__qualname__}" if module else str(fn.__qualname__)
 
 
+_CO_GENERATOR = 0x20
 _CO_COROUTINE = 0x80
-_CO_ITERABLE_COROUTINE = 0x100
+_CO_ASYNC_GENERATOR = 0x200
 
 
 def is_async(fn: Any) -> bool:
     """Whether calling it gives a coroutine (``inspect.iscoroutinefunction`` without importing inspect)."""
+    return bool(_code_flags(fn) & _CO_COROUTINE)
+
+
+def refuse_generator(fn: Any) -> None:
+    """TypeError of a function whose call gives a generator: that runs nothing, and the task would seem to have."""
+    flags = _code_flags(fn)
+    if flags & (_CO_GENERATOR | _CO_ASYNC_GENERATOR):
+        refuse_generator_function(name_of(fn), is_async=bool(flags & _CO_ASYNC_GENERATOR))
+
+
+def _code_flags(fn: Any) -> int:
+    """Of the function that a call of it runs; 0: it is not known."""
     while hasattr(fn, "func") and callable(fn.func):
         fn = fn.func
     for candidate in (fn, getattr(fn, "__func__", None), call_of(fn)):
         code = getattr(candidate, "__code__", None)
         if code is not None:
-            return bool(code.co_flags & _CO_COROUTINE)
-    return False
+            return int(code.co_flags)
+    return 0

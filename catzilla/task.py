@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, Protocol, S
 
 from .errors import NotEnabled
 from .options import DEFAULTS, SCHEDULE_NAMES, TaskOptions
-from .plan import is_async, name_of
+from .plan import is_async, name_of, refuse_generator
 from .uncallable import refuse_uncallable
 
 if TYPE_CHECKING:
@@ -267,6 +267,7 @@ def _checked_task(fn: Any, binder: Binder, options: TaskOptions) -> Task[Any, An
         raise TypeError(f"put @{type(fn).__name__} above @task, not below it")
     if not callable(fn):
         refuse_uncallable(fn)
+    refuse_generator(fn)
     return (AsyncTask if is_async(fn) else Task)(fn, binder, options)
 
 

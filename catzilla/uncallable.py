@@ -1,4 +1,4 @@
-"""What was given in the place of a function, and what was probably meant."""
+"""What was given in the place of a function that can be a task, and what was probably meant."""
 
 from __future__ import annotations
 
@@ -14,6 +14,23 @@ def refuse_uncallable(value: object) -> NoReturn:
     A coroutine that was made by the call is closed: it would never be awaited, which Python would warn of too.
     """
     raise TypeError(_words(value))
+
+
+def refuse_generator_function(name: str, is_async: bool) -> NoReturn:
+    """TypeError: a function with ``yield`` in it, whose call runs none of it."""
+    called = name.rpartition(".")[2]
+    if is_async:
+        kind, remedy = (
+            "an asynchronous generator",
+            f"async def task(...): return [item async for item in {called}(...)]",
+        )
+    else:
+        kind = "a generator"
+        remedy = f"def task(...): return list({called}(...))"
+    raise TypeError(
+        f"{name} cannot be a task: it is {kind} function (it has a yield), so calling it runs none of it and gives "
+        f"{kind}, which no worker goes through. Submit a function that does: {remedy}"
+    )
 
 
 def _words(value: Any) -> str:

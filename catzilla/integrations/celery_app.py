@@ -14,6 +14,7 @@ from catzilla.integrations.celery_task import CeleryTask
 from catzilla.integrations.in_place import run_until_done
 from catzilla.integrations.unsupported import Unsupported
 from catzilla.options import DEFAULTS
+from catzilla.plan import refuse_generator
 from catzilla.system import TaskSystem
 
 _NO_WORKER = "there is no worker to start or control: tasks run on threads of this process, from the first one on"
@@ -66,6 +67,7 @@ class Celery:
     def _make(self, fn: Callable[..., Any], given: dict[str, Any]) -> CeleryTask:
         if not callable(fn):
             raise TypeError(f"a task must be callable, and {fn!r} is not")
+        refuse_generator(fn)
         options, delay_s = task_options(self.conf, given)
         task = CeleryTask(fn, self.system, DEFAULTS.changed(options), app=self, default_retry_delay=delay_s)
         self.tasks[task.name] = task

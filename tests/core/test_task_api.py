@@ -9,7 +9,8 @@ import pickle
 import re
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -306,6 +307,64 @@ def test_a_coroutine_in_the_place_of_its_function_is_closed(system: TaskSystem) 
         with pytest.raises(TypeError, match=r"fetch\(\.\.\.\) gave a coroutine.*add_task\(.*fetch, \.\.\.\)"):
             submit(coroutine)
         assert coroutine.cr_frame is None  # closed: Python does not warn of it as well
+
+
+def rows_of(n: int) -> Iterator[int]:
+    yield from range(n)
+
+
+async def pages_of(n: int) -> AsyncIterator[int]:
+    yield n
+
+
+class Reader:
+    def rows(self, n: int) -> Iterator[int]:
+        yield n
+
+    def __call__(self, n: int) -> Iterator[int]:
+        yield n
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [rows_of, functools.partial(rows_of, 3), Reader().rows, Reader(), functools.partial(Reader().rows, 3)],
+    ids=["function", "partial", "method", "object", "partial of a method"],
+)
+def test_a_generator_function_is_refused_wherever_it_is_given(system: TaskSystem, fn: Any) -> None:
+    # Given a task to follow
+    done = system.add_task(scale, 1)
+
+    async def submit_async(given: Any) -> None:
+        await system.add_task_async(given, 1)
+
+    # When it is submitted in any way, its body would never run: then it is refused
+    for submit in (
+        lambda given: system.add_task(given, 1),
+        lambda given: system.add_task(given, 1, priority=TaskPriority.HIGH),
+        lambda given: system.add_tasks(given, [(1,)]),
+        lambda given: system.add_tasks(given, buffers=(array("d", [1.0]),)),
+        lambda given: asyncio.run(submit_async(given)),
+        lambda given: system.add_schedule(given, 1, every=60),
+        done.then,
+        system.task,
+        system.task(max_retries=1),
+    ):
+        with pytest.raises(TypeError, match=r"(rows_of|rows|Reader) cannot be a task: it is a generator function"):
+            submit(fn)
+    assert done.wait(PATIENCE_S) == 2
+    assert system.stats().submitted == 1
+
+
+def test_what_to_do_about_a_generator_function(system: TaskSystem) -> None:
+    with pytest.raises(TypeError, match=r"def task\(\.\.\.\): return list\(rows_of\(\.\.\.\)\)"):
+        system.add_task(rows_of, 3)
+    assert system.add_task(lambda n: list(rows_of(n)), 3).wait(PATIENCE_S) == [0, 1, 2]
+
+
+def test_an_asynchronous_generator_function_is_refused(system: TaskSystem) -> None:
+    for submit in (system.add_task, system.task):
+        with pytest.raises(TypeError, match=r"async def task.*\[item async for item in pages_of\(\.\.\.\)\]"):
+            submit(pages_of)
 
 
 def test_a_coroutine_that_somebody_runs_is_left_to_them(system: TaskSystem) -> None:

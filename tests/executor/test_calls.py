@@ -10,7 +10,7 @@ import logging
 import signal
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, as_completed, wait
 from typing import Any
 
@@ -78,6 +78,13 @@ def test_a_coroutine_function_gives_its_coroutine(make_either: MakeExecutor) -> 
 
     given = make_either(1).submit(coroutine).result(PATIENCE_S)
     assert asyncio.run(given) == 5
+
+
+def test_a_generator_function_gives_its_generator(make_either: MakeExecutor) -> None:
+    def count(most: int) -> Iterator[int]:
+        yield from range(most)
+
+    assert list(make_either(1).submit(count, 3).result(PATIENCE_S)) == [0, 1, 2]
 
 
 def test_a_future_is_one(make: Callable[..., TaskExecutor]) -> None:

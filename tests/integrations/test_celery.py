@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -58,6 +58,16 @@ def test_delay_and_the_result(app: Celery, add: Any) -> None:
     assert add.apply((4, 4)).result == 8
     assert result.id == result.task_id
     assert repr(app) == "<Celery tests: 1 tasks>"
+
+
+def test_a_generator_function_is_refused(app: Celery) -> None:
+    def rows(n: int) -> Iterator[int]:
+        yield n
+
+    for declare in (app.task, app.task(bind=True)):
+        with pytest.raises(TypeError, match=r"rows cannot be a task: it is a generator function"):
+            declare(rows)
+    assert app.tasks == {}
 
 
 def test_a_failure_and_its_traceback(app: Celery) -> None:
