@@ -161,6 +161,8 @@ class Native:
         self.state = "watching"
 
     def refuse(self, reason: str) -> None:
+        if self.spec.options.compile_to_c:  # said before anybody can see the state: who waits for it finds the record
+            logger.warning("task %s runs as Python: %s", self.spec.name, reason)
         self.kernel = None
         self.reason = reason
         self.state = "refused"
@@ -168,8 +170,6 @@ class Native:
         if plan is not None and plan.runner is run_native:
             plan.runner = None
             self._publish()
-        if self.spec.options.compile_to_c:
-            logger.warning("task %s runs as Python: %s", self.spec.name, reason)
 
     # -- a call ----------------------------------------------------------------------------------
 

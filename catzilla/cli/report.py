@@ -28,6 +28,7 @@ def collect() -> dict[str, Any]:
         "chosen": _chosen(),
         "environment": _environment(),
         "compilers": [compiler._asdict() for compiler in compilers.compilers()],
+        "compiled": _compiled(),
         "extras": [_extra(name) for name in facts.EXTRAS],
         "packages": _packages(),
     }
@@ -114,6 +115,24 @@ def _allocator(backend: str | None) -> dict[str, Any]:
         except Exception as error:  # whatever is wrong, the rest of the report is wanted all the more
             found["error"] = f"a task system on backend {backend} does not open: {type(error).__name__}: {error}"
     return found
+
+
+def _compiled() -> dict[str, Any]:
+    """What compiles functions here and where they are kept, or why they all run as Python."""
+    from catzilla.compiler import cache, toolchain
+
+    found = toolchain.toolchains()
+    known = [one for one in found if one.known] or found
+    try:
+        path: str | None = str(cache.directory())
+    except RuntimeError:  # no home directory
+        path = None
+    return {
+        "by": known[0].name if known else None,
+        "reason": None if found else toolchain.reason_for_none(),
+        "cache": path,
+        "cache_problem": cache.problem(),
+    }
 
 
 def _extra(name: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def checked(path: Path, make: bool = True) -> Path:
         raise UnsafeCache(f"{path} belongs to somebody else")
     if found.st_mode & 0o022:
         raise UnsafeCache(f"{path} can be written by others")
-    if found.st_mode & 0o077:
+    if make and found.st_mode & 0o077:
         os.chmod(path, 0o700)
     return path
 
@@ -73,7 +73,7 @@ def usable() -> Path:
     global _why_private
     try:
         path = checked(directory())
-        if not os.access(path, os.W_OK | os.X_OK):
+        if not _writable(path):
             raise UnsafeCache(f"{path} cannot be written")
         return path
     except (UnsafeCache, OSError, RuntimeError) as error:  # RuntimeError: no home directory
@@ -81,8 +81,25 @@ def usable() -> Path:
         return _private_directory()
 
 
+def _writable(path: Path) -> bool:
+    """For the user whose files these are: access() asks for the real one, who may be another."""
+    effective = os.access in os.supports_effective_ids
+    return os.access(path, os.W_OK | os.X_OK, effective_ids=effective)
+
+
 def why_private() -> str | None:
     return _why_private
+
+
+def problem() -> str | None:
+    """Why the directory would not be used as it is now; nothing is made or changed for the answer."""
+    try:
+        path = checked(directory(), make=False)
+    except FileNotFoundError:
+        return None  # it is made with the first kernel
+    except (UnsafeCache, OSError, RuntimeError) as error:
+        return str(error)
+    return None if _writable(path) else f"{path} cannot be written"
 
 
 def _private_directory() -> Path:
@@ -117,15 +134,22 @@ def trusted(path: Path) -> bool:
 
 def build(text: str, toolchain: Toolchain) -> Path:
     """The compiled text, from the cache or made now. Raises BuildFailed."""
+    global _why_private
     key = key_of(text, toolchain)
     try:
         folder = usable()
-        target = folder / (key + SUFFIX)
-        if trusted(target):
-            return target
-        return _compile(text, toolchain, folder, target)
+        try:
+            return _kept(text, toolchain, folder, key)
+        except OSError as error:  # a full disk, a quota, a read-only file system: permissions do not tell
+            _why_private = f"{folder} cannot be written: {error.strerror or error}"
+            return _kept(text, toolchain, _private_directory(), key)
     except OSError as error:
         raise BuildFailed(f"the kernel cannot be written: {error}") from error
+
+
+def _kept(text: str, toolchain: Toolchain, folder: Path, key: str) -> Path:
+    target = folder / (key + SUFFIX)
+    return target if trusted(target) else _compile(text, toolchain, folder, target)
 
 
 def _compile(text: str, toolchain: Toolchain, folder: Path, target: Path) -> Path:

@@ -201,6 +201,6 @@ def load(unit: Unit, toolchain: Toolchain | None = None) -> Kernel:
             return Kernel(unit, library, candidate, is_short(unit, text))
         except BuildFailed as error:
             failures.append(f"{candidate.name}: {error}")
-        except OSError as error:
+        except (OSError, AttributeError) as error:  # no library, or one without the functions of a kernel
             failures.append(f"{candidate.name}: what it made cannot be loaded: {error}")
     raise BuildFailed("; ".join(failures) or reason_for_none())

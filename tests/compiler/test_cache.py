@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable
@@ -78,11 +80,17 @@ def test_a_link_instead_of_an_entry_is_not_followed(folder: Path, f: Any, quick:
     assert other.is_file()
 
 
-def test_an_entry_that_others_may_write_is_not_loaded(folder: Path, f: Any, quick: Toolchain) -> None:
+@pytest.mark.parametrize("mode", [0o777, 0o720, 0o702])
+def test_an_entry_that_others_may_write_is_not_loaded(mode: int, folder: Path, f: Any, quick: Toolchain) -> None:
     build_for(f, (3,), quick)
     (entry,) = kernels(folder)
-    entry.chmod(0o777)
+    before = entry.stat().st_ino
+    entry.chmod(mode)
     assert not cache.trusted(entry)
+    assert check(build_for(f, (3,), quick), f, (12,))
+    (entry,) = kernels(folder)
+    assert entry.stat().st_ino != before
+    assert stat.S_IMODE(entry.stat().st_mode) == 0o700
 
 
 def test_a_pipe_instead_of_an_entry_does_not_hang(folder: Path, f: Any, quick: Toolchain) -> None:
@@ -106,7 +114,7 @@ def test_somebody_elses(folder: Path, f: Any, quick: Toolchain) -> None:
     assert cache.usable() != folder
 
 
-@pytest.mark.parametrize("attack", ["link", "file", "open", "dangling"])
+@pytest.mark.parametrize("attack", ["link", "file", "open", "group", "dangling"])
 def test_a_directory_that_cannot_be_trusted_is_not_used(
     attack: str, folder: Path, f: Any, quick: Toolchain, tmp_path: Path
 ) -> None:
@@ -120,11 +128,73 @@ def test_a_directory_that_cannot_be_trusted_is_not_used(
         folder.write_text("not a directory")
     else:
         folder.mkdir()
-        folder.chmod(0o777)
+        folder.chmod(0o777 if attack == "open" else 0o770)
+    assert cache.problem()
     assert check(build_for(f, (3,), quick), f, (12,))
     assert not kernels(target)
     assert attack in ("file", "dangling") or not kernels(folder)
     assert cache.why_private()
+
+
+def test_a_directory_that_others_may_read_becomes_private(folder: Path, f: Any, quick: Toolchain) -> None:
+    folder.mkdir(mode=0o755)
+    assert cache.problem() is None
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755  # to ask changes nothing
+    assert check(build_for(f, (3,), quick), f, (12,))
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert len(kernels(folder)) == 1
+
+
+def test_a_disk_that_is_full(folder: Path, f: Any, quick: Toolchain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Permissions do not tell: the first try shows it, and the kernel is built in a directory of the process."""
+    make = tempfile.mkdtemp
+
+    def full(*args: Any, **kwargs: Any) -> str:
+        if kwargs.get("dir") == folder:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return str(make(*args, **kwargs))
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    assert check(build_for(f, (3,), quick), f, (12,))
+    assert kernels(folder) == []
+    assert "No space left" in str(cache.why_private())
+
+
+def test_a_home_that_cannot_be_written(f: Any, quick: Toolchain) -> None:
+    """In a process of somebody who is not root, whom no mode stops."""
+    with tempfile.TemporaryDirectory() as top:
+        home = Path(top, "home")
+        home.mkdir()
+        for path in (Path(top), home):
+            path.chmod(0o555)
+            if ROOT:
+                os.chown(path, 65534, 65534)
+        program = READ_ONLY_HOME.format(tests=str(Path(__file__).parent), uid=65534 if ROOT else os.geteuid())
+        names = {"CATZILLA_CACHE_DIR": "", "XDG_CACHE_HOME": "", "HOME": str(home)}
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | names, timeout=60
+        )
+        assert (done.stdout, done.returncode) == ("42 True\n", 0), done.stderr
+        Path(top).chmod(0o755)
+        home.chmod(0o755)
+        assert list(home.iterdir()) == []
+
+
+READ_ONLY_HOME = """
+import os, sys, tempfile
+sys.path.insert(0, {tests!r})
+from conftest import FOUND, from_source
+from differential import build_for
+from catzilla.compiler import cache
+cc = FOUND["cc"] if "cc" in FOUND else next(iter(FOUND.values()))
+with tempfile.TemporaryDirectory() as first:  # whoever is nobody may be unable to import: all is imported by this
+    os.environ["CATZILLA_CACHE_DIR"] = first
+    build_for(from_source("def f(n: int):\\n    return n * 2\\n"), (3,), cc).run((14,))
+os.environ["CATZILLA_CACHE_DIR"] = ""
+os.setuid({uid})
+f = from_source("def f(n: int):\\n    return n * 3\\n")
+print(build_for(f, (3,), cc).run((14,))[0], "home" in str(cache.why_private()))
+"""
 
 
 def test_no_home_and_nothing_to_write_to(f: Any, quick: Toolchain, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,6 +256,20 @@ def test_a_compiler_that_makes_nothing_or_nonsense(folder: Path, f: Any, tmp_pat
         build_for(f, (3,), script(tmp_path / "cc", "exit 0\n"))
     with pytest.raises(BuildFailed, match="cannot be loaded"):
         build_for(f, (3,), script(tmp_path / "cc2", 'echo nonsense > "$2"\n'))
+
+
+def test_a_compiler_that_makes_another_library(folder: Path, f: Any, quick: Toolchain, tmp_path: Path) -> None:
+    """A real one, without the functions that a kernel has."""
+    command = " ".join([*quick.command, *quick.flags])
+    other = script(tmp_path / "cc", f'echo "int other;" > "$2.c"; exec {command} -o "$2" "$2.c"\n')
+    with pytest.raises(BuildFailed, match=r"cannot be loaded: .*cz_kernel"):
+        build_for(f, (3,), other)
+
+
+def test_a_compiler_that_is_killed(folder: Path, f: Any, tmp_path: Path) -> None:
+    with pytest.raises(BuildFailed, match="status -9"):
+        build_for(f, (3,), script(tmp_path / "cc", "kill -9 $$\n"))
+    assert list(folder.iterdir()) == []
 
 
 def test_a_compiler_that_hangs_is_ended(tmp_path: Path) -> None:
