@@ -97,7 +97,7 @@ EXPORT int czw_claim(core_t *core, box_t *box)
 EXPORT int czw_settle(box_t *box, unsigned state)
 {
     uint32_t was;
-    return cz_cell_settle(&box->cell, state, &was);
+    return cz_cell_settle(&box->cell, state, &was, false);
 }
 
 EXPORT unsigned czw_state(box_t *box, int64_t now_ns)

@@ -126,7 +126,7 @@ static bool start(cz_queue_t *queue, cz_lane_t *lane, cz_cell_t *cell)
         next = (word & ~CZ_LINKED);
         if (alive)
             next |= CZ_RUNNING; /* PENDING is 0 */
-    } while (!cz_word_swap(&cell->word, &word, next));
+    } while (!cz_word_change(&cell->word, &word, next, queue->exclusive));
     count(queue, alive ? &lane->size : &lane->dead, -1);
     return alive;
 }
@@ -223,7 +223,7 @@ bool cz_queue_claim(cz_queue_t *queue, cz_cell_t *cell, uint32_t state, uint32_t
             return false;
         if (state >= CZ_COMPLETED)
             next &= ~CZ_WAITED;
-        if (cz_word_swap(&cell->word, &word, next))
+        if (cz_word_change(&cell->word, &word, next, queue->exclusive))
             break;
     }
     cz_lane_t *lane = &queue->lanes[CZ_LANE(word)];
@@ -245,7 +245,7 @@ cz_again_t cz_queue_again(cz_queue_t *queue, cz_cell_t *cell, uint32_t state, in
             return CZ_REFUSED;
         cell->ready_ns = ready_ns; /* whoever settles it instead reads no due time any more */
         uint32_t next = (word & ~(CZ_STATE | CZ_PROMISE)) | state | (held ? CZ_HELD : CZ_LINKED);
-        if (cz_word_swap(&cell->word, &word, next))
+        if (cz_word_change(&cell->word, &word, next, queue->exclusive))
             break;
     }
     cz_lane_t *lane = &queue->lanes[CZ_LANE(word)];
@@ -267,7 +267,8 @@ cz_again_t cz_queue_ripen(cz_queue_t *queue, cz_cell_t *cell, int64_t now_ns)
     do {
         if (!(word & CZ_HELD) || cell->ready_ns > now_ns)
             return CZ_REFUSED;
-    } while (!cz_word_swap(&cell->word, &word, (word & ~(CZ_STATE | CZ_HELD)) | CZ_PENDING | CZ_LINKED));
+    } while (
+        !cz_word_change(&cell->word, &word, (word & ~(CZ_STATE | CZ_HELD)) | CZ_PENDING | CZ_LINKED, queue->exclusive));
     cz_lane_t *lane = &queue->lanes[CZ_LANE(word)];
     count(queue, &lane->held, -1);
     if (!(word & CZ_LINKED))
@@ -326,7 +327,7 @@ static cz_cell_t *take_out(cz_queue_t *queue, cz_lane_t *lane, bool all)
         bool alive;
         do {
             alive = (word & CZ_STATE) == CZ_PENDING;
-        } while (!(alive && !all) && !cz_word_swap(&cell->word, &word, word & ~CZ_LINKED));
+        } while (!(alive && !all) && !cz_word_change(&cell->word, &word, word & ~CZ_LINKED, queue->exclusive));
         if (alive && !all) {
             last = cell;
             link = &cell->next;

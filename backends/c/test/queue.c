@@ -148,7 +148,7 @@ static void a_retry_of_a_cell_that_is_linked_lives_in_place(bool exclusive)
     cz_queue_push(&queue, 2, &item.cell, &item.cell);
     CHECK(cz_queue_pop(&queue, &picks, &dead) == &other.cell);
     CHECK(cz_queue_pop(&queue, &picks, &dead) == &item.cell);
-    CHECK(cz_cell_settle(&item.cell, CZ_COMPLETED, &was) && !cz_cell_settle(&item.cell, CZ_FAILED, &was));
+    CHECK(cz_cell_settle(&item.cell, CZ_COMPLETED, &was, false) && !cz_cell_settle(&item.cell, CZ_FAILED, &was, false));
     CHECK(cz_queue_again(&queue, &item.cell, CZ_PENDING, 0, &was) == CZ_REFUSED);
     CHECK(cz_queue_size(&queue, 2) == 0);
 }
@@ -193,7 +193,7 @@ static void *consume(void *arg)
             order_broken = 1;
         *last = item->number;
         uint32_t was;
-        CHECK(cz_cell_settle(cell, CZ_COMPLETED, &was));
+        CHECK(cz_cell_settle(cell, CZ_COMPLETED, &was, false));
         ended++;
     }
     return NULL;

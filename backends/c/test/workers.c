@@ -53,7 +53,7 @@ static void *work(void *arg)
         cz_cell_t *dead = NULL, *cell = cz_queue_pop(&queue, &picks, &dead);
         if (cell != NULL) {
             uint32_t was;
-            CHECK(cz_cell_settle(cell, CZ_COMPLETED, &was));
+            CHECK(cz_cell_settle(cell, CZ_COMPLETED, &was, false));
             if (was & CZ_WAITED)
                 cz_wake_word(&cell->word);
             done++;

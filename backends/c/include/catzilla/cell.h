@@ -1,7 +1,7 @@
 /* One task: what its submitter keeps and what the lanes hold, at once.
  *
  * The owner of the core embeds a cell in an object of its own and finds that one again from the cell.
- * The word is the state with flags; changing it (order.h: cz_word_swap) decides every race.
+ * The word is the state with flags; changing it (order.h: cz_word_change) decides every race.
  */
 #ifndef CATZILLA_CELL_H
 #define CATZILLA_CELL_H
@@ -34,15 +34,15 @@ typedef struct cz_cell {
     int32_t slot; /* that runs or ran it */
 } cz_cell_t;
 
-/* RUNNING or a promise -> final. The old word through *was; false: somebody else ended it. */
-static inline bool cz_cell_settle(cz_cell_t *cell, uint32_t state, uint32_t *was)
+/* RUNNING or a promise -> final. The old word through *was; false: somebody else ended it. exclusive: see order.h. */
+static inline bool cz_cell_settle(cz_cell_t *cell, uint32_t state, uint32_t *was, bool exclusive)
 {
     uint32_t word = cz_word_load(&cell->word);
     do {
         *was = word;
         if ((word & CZ_STATE) != CZ_RUNNING && !(word & CZ_PROMISE))
             return false;
-    } while (!cz_word_swap(&cell->word, &word, (word & ~(CZ_STATE | CZ_PROMISE | CZ_WAITED)) | state));
+    } while (!cz_word_change(&cell->word, &word, (word & ~(CZ_STATE | CZ_PROMISE | CZ_WAITED)) | state, exclusive));
     *was = word;
     return true;
 }

@@ -15,7 +15,7 @@
 
 /* -- a cell's word: state and flags ----------------------------------------------------------- */
 
-/* acquire: pairs with the release in cz_word_swap. Who reads a final state may read the value. */
+/* acquire: pairs with the release in cz_word_swap and cz_word_change. Who reads a final state may read the value. */
 static inline uint32_t cz_word_load(_Atomic uint32_t *word)
 {
     return atomic_load_explicit(word, memory_order_acquire);
@@ -29,10 +29,20 @@ static inline void cz_word_init(_Atomic uint32_t *word, uint32_t value)
 
 /* The one step that decides every race. acq_rel: the winner sees what the last winner wrote, and what
  * the winner wrote before (a value) is seen by whoever loads the new word. On failure *old is what is
- * there. Exclusive threads never race each other, but a waiter sets CZ_WAITED without their lock. */
+ * there. */
 static inline bool cz_word_swap(_Atomic uint32_t *word, uint32_t *old, uint32_t new)
 {
     return atomic_compare_exchange_weak_explicit(word, old, new, memory_order_acq_rel, memory_order_acquire);
+}
+
+/* The same where all who change the word hold one lock (`exclusive`), and others only read it: no locked instruction.
+ * release: pairs with the acquire in cz_word_load. */
+static inline bool cz_word_change(_Atomic uint32_t *word, uint32_t *old, uint32_t new, bool exclusive)
+{
+    if (!exclusive)
+        return cz_word_swap(word, old, new);
+    atomic_store_explicit(word, new, memory_order_release);
+    return true;
 }
 
 /* A flag that means nothing to another field: CZ_RETRIEVED. */

@@ -47,7 +47,11 @@ Handle *handle_new(Engine *engine, PlanView *view, PyObject *payload, PyObject *
     }
     memset(memory, 0, GC_HEADER); /* not tracked */
     Handle *handle = (Handle *)(memory + GC_HEADER);
+#ifdef Py_REF_DEBUG
     (void)PyObject_Init((PyObject *)handle, cz.handle);
+#else /* what that does, without two calls */
+    Py_SET_TYPE((PyObject *)handle, (PyTypeObject *)Py_NewRef(cz.handle));
+#endif
     Py_SET_REFCNT(handle, 2);
     handle->cell.ready_ns = ready_ns;
     handle->cell.slot = CZ_NO_SLOT;
@@ -286,7 +290,7 @@ bool handle_fail(Handle *handle, uint32_t state, PyObject *error, int skip_frame
         cz_count_publish(&tally->failed, cz_count_read(&tally->failed) + 1);
     else
         cz_metrics_add(&engine->metrics, counter_of[state], 1);
-    cz_cell_settle(&handle->cell, state, &was);
+    cz_cell_settle(&handle->cell, state, &was, true);
     handle_released(handle, was, state);
     Py_XDECREF(args);
     return true;
@@ -314,7 +318,7 @@ static PyObject *handle_settle(PyObject *self, PyObject *const *args, Py_ssize_t
     handle->payload = Py_NewRef(args[1]);
     handle_track(handle, args[1]);
     cz_metrics_add(&engine->metrics, CZ_N_COMPLETED, 1);
-    cz_cell_settle(&handle->cell, CZ_COMPLETED, &was);
+    cz_cell_settle(&handle->cell, CZ_COMPLETED, &was, true);
     handle_released(handle, was, CZ_COMPLETED);
     Py_XDECREF(old);
     Py_RETURN_TRUE;

@@ -163,6 +163,7 @@ static KernelCall *kernel_new(PyObject *object)
         (!kernel->quick || read_quick(kernel, object) == 0)) {
         kernel->call = (int (*)(const cz_value_t *, cz_value_t *, cz_runtime_t *))(intptr_t)address;
         kernel->runs = (_Atomic int64_t *)(intptr_t)runs;
+        kernel->rt.stack_bytes = kernel->stack_bytes;
         if (PyTuple_CheckExact(kernel->guards) || kernel->guards == Py_None)
             return kernel;
         PyErr_SetString(PyExc_TypeError, "guard_rows must be a tuple or None");
@@ -253,6 +254,12 @@ static inline int argument(char letter, PyObject *value, cz_value_t *slot)
         if (!PyLong_CheckExact(value))
             return OTHER_TYPES;
         slot->tag = CZ_INT;
+#if PY_VERSION_HEX >= 0x030C0000
+        if (PyUnstable_Long_IsCompact((PyLongObject *)value)) {
+            slot->u.i = PyUnstable_Long_CompactValue((PyLongObject *)value);
+            return FITS;
+        }
+#endif
         slot->u.i = PyLong_AsLongLongAndOverflow(value, &overflow);
         return overflow ? TOO_LARGE : FITS;
     }
@@ -312,36 +319,39 @@ static PyObject *value_of(char letter, cz_value_t *result)
     }
 }
 
-PyObject *kernel_call(Engine *engine, cz_seat_t *seat, Handle *handle, PyObject *const *args, Py_ssize_t count)
+static PyObject *call_as_python(Engine *engine, PlanView *view, PyObject *const *args, Py_ssize_t count, long why)
 {
-    PlanView *view = handle->view;
-    KernelCall *kernel = view->kernel;
-    PyThreadState *thread = PyThreadState_Get();
-    if (thread->c_tracefunc != NULL || thread->c_profilefunc != NULL)
-        return PyObject_Vectorcall(view->fn, args, (size_t)count, NULL); /* who traces wants to see it run */
-    if (!kernel->quick)
-        return kernel_compute(engine, seat, handle, args, count);
-    cz_value_t slots[PARAMETERS], result;
-    long why = -1; /* other types */
-    if (!kernel_holds(kernel, view->fn)) {
-        why = -2;
-    } else {
-        int fit = arguments(kernel, view->fn, args, count, slots);
-        if (fit == TOO_LARGE)
-            why = -3;
-        if (fit == FITS) {
-            cz_runtime_t rt = {.depth = kernel->depth, .stack_bytes = kernel->stack_bytes};
-            if (kernel->call(slots, &result, &rt) == CZ_OK) {
-                cz_count_bump(kernel->runs, 1);
-                cz_metrics_add(&engine->metrics, CZ_NATIVE_EXECUTIONS, 1);
-                return value_of(kernel->result, &result);
-            }
-            why = (long)rt.why;
-        }
-    }
     PyObject *fn = Py_NewRef(view->fn);
-    kernel_left(engine, kernel, args, count, why);
+    kernel_left(engine, view->kernel, args, count, why);
     PyObject *value = PyObject_Vectorcall(fn, args, (size_t)count, NULL);
     Py_DECREF(fn);
     return value;
+}
+
+static PyObject *call_quick(Engine *engine, PlanView *view, PyObject *const *args, Py_ssize_t count)
+{
+    KernelCall *kernel = view->kernel;
+    cz_value_t slots[PARAMETERS], result;
+    if (!kernel_holds(kernel, view->fn))
+        return call_as_python(engine, view, args, count, -2);
+    int fit = arguments(kernel, view->fn, args, count, slots);
+    if (fit != FITS)
+        return call_as_python(engine, view, args, count, fit == TOO_LARGE ? -3 : -1);
+    kernel->rt.depth = kernel->depth;
+    if (kernel->call(slots, &result, &kernel->rt) != CZ_OK)
+        return call_as_python(engine, view, args, count, (long)kernel->rt.why);
+    cz_count_bump(kernel->runs, 1);
+    cz_metrics_add(&engine->metrics, CZ_NATIVE_EXECUTIONS, 1);
+    return value_of(kernel->result, &result);
+}
+
+PyObject *kernel_call(Engine *engine, cz_seat_t *seat, Handle *handle, PyObject *const *args, Py_ssize_t count)
+{
+    PlanView *view = handle->view;
+    PyThreadState *thread = PyThreadState_Get();
+    if (thread->c_tracefunc != NULL || thread->c_profilefunc != NULL)
+        return PyObject_Vectorcall(view->fn, args, (size_t)count, NULL); /* who traces wants to see it run */
+    if (view->kernel->quick)
+        return call_quick(engine, view, args, count);
+    return kernel_compute(engine, seat, handle, args, count);
 }

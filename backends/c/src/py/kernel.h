@@ -32,6 +32,7 @@ struct KernelCall {
     Type **params, **tags; /* tags: from CZ_FIRST_TYPE on */
     char result;
     char letters[PARAMETERS]; /* of the parameters of a quick one */
+    cz_runtime_t rt;          /* of a quick one's calls, one at a time: the GIL is held. It uses depth, stack and why */
 };
 
 /* One call, from its arguments to its result. Made, and looked at, with the GIL; the kernel itself runs without. */

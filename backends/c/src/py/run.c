@@ -99,7 +99,7 @@ static int complete(cz_seat_t *seat, Handle *handle, PyObject *value)
     handle->payload = value;
     handle_track(handle, value);
     cz_count_publish(&seat->tally->completed, cz_count_read(&seat->tally->completed) + 1);
-    cz_cell_settle(&handle->cell, CZ_COMPLETED, &was);
+    cz_cell_settle(&handle->cell, CZ_COMPLETED, &was, true);
     handle_released(handle, was, CZ_COMPLETED);
     Py_XDECREF(old);
     return GO_ON;

@@ -41,18 +41,14 @@ static bool listen(Handle *handle, int64_t spin_ns)
     return done;
 }
 
-/* Without the GIL: sleep until it is done, the time has come, or a signal. */
+/* Without the GIL: sleep until it is done, the time has come, or a signal. The word says CZ_WAITED, which stays until
+ * the end. */
 static int sleep_on(Handle *handle, int64_t until_ns)
 {
     uint32_t word = cz_word_load(&handle->cell.word);
     for (;;) {
         if ((word & CZ_STATE) >= CZ_COMPLETED)
             return 0;
-        if (!(word & CZ_WAITED)) {
-            if (!cz_word_swap(&handle->cell.word, &word, word | CZ_WAITED))
-                continue;
-            word |= CZ_WAITED;
-        }
         int result = cz_wait_word(&handle->cell.word, word, until_ns);
         if (result == ETIMEDOUT || result == EINTR)
             return result;
@@ -66,6 +62,8 @@ static int wait_until(Handle *handle, int64_t until_ns)
     bool listened = false;
     while (!is_done(handle)) {
         int result;
+        if (listened) /* with the GIL held, as all that changes a word here: order.h on `exclusive` */
+            cz_word_set(&handle->cell.word, CZ_WAITED);
         Py_BEGIN_ALLOW_THREADS if (!listened)
         {
             listened = true;
