@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .command import Command, CommandError, Parameter
 from .top_sections import sections
+from .top_watch import Look, Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from .output import Output
 
 ANSWER_WITHIN_S = 10.0
-Look = Callable[[], dict[str, Any]]
 
 
 def run(out: Output, *, url: str | None, demo: bool, once: bool, interval_ms: int, header: str | None) -> int:
@@ -36,11 +36,11 @@ def run(out: Output, *, url: str | None, demo: bool, once: bool, interval_ms: in
                 out.heading(title)
                 out.table(columns, rows)
         else:
-            _live(look, interval_ms / 1e3)
+            _live(look, interval_ms / 1e3, url or "a task system of this process")
     return 0
 
 
-def _live(look: Look, interval_s: float) -> None:
+def _live(look: Look, interval_s: float, source: str) -> None:
     try:
         from .top_screen import screen
     except ImportError as error:
@@ -48,7 +48,7 @@ def _live(look: Look, interval_s: float) -> None:
             f"a live view needs the cli extra ({error}): pip install -e '.[cli]' in a checkout of the project; "
             "--once works without"
         ) from error
-    screen(look, interval_s)
+    screen(look, interval_s, source)
 
 
 @contextmanager
@@ -66,7 +66,9 @@ def _remote(url: str, header: str | None) -> Iterator[Look]:
     def look() -> dict[str, Any]:
         if found:
             figures = _figures(found[0], headers)
-            return figures if figures is not None else _none(url)
+            if figures is None:  # it did give figures: another program has its port, or it is half way up
+                raise Unanswered(f"{found[0]} answers, but with no figures any more")
+            return figures
         for candidate in (url, f"{url.rstrip('/')}/-/snapshot"):
             figures = _figures(candidate, headers)
             if figures is not None:
@@ -92,9 +94,11 @@ def _figures(url: str, headers: dict[str, str]) -> dict[str, Any] | None:
         with error:
             if error.code in (401, 403):
                 raise CommandError(f"{url} answers {error.code}: give what it asks for with --header") from error
+            if error.code >= 500:  # a proxy whose server restarts says so for a while
+                raise Unanswered(f"{url} answers {error.code} {error.reason}") from error
             return None
-    except OSError as error:
-        raise CommandError(f"{url} does not answer: {error}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise Unanswered(f"{url} does not answer: {_why(error)}") from error
     try:
         body = json.loads(text)
     except ValueError:
@@ -104,6 +108,13 @@ def _figures(url: str, headers: dict[str, str]) -> dict[str, Any] | None:
     if "stats" in body and "lanes" in body:
         return body
     return {"stats": body} if "tasks_per_second" in body and "total_queued" in body else None
+
+
+def _why(error: Exception) -> str:
+    """urllib wraps what happened in brackets, and http.client may have no words for it."""
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    text = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)
+    return text or type(reason).__name__
 
 
 @contextmanager
@@ -127,6 +138,9 @@ def _demo() -> Iterator[Look]:
     def resize_image(number: int) -> int:
         return sum(value * value for value in range(20_000))
 
+    def seen(page: Any) -> None:
+        page.exception(0)  # else each failure would be logged, across the picture
+
     with TaskSystem(workers=4) as system:
         view = LiveView(system)
         system.observe(view)
@@ -135,7 +149,10 @@ def _demo() -> Iterator[Look]:
             number = 0
             while not stop.wait(0.01):
                 number += 1
-                system.add_task(fetch_page, number, name="fetch_page", max_retries=number % 2, retry_base_ms=50)
+                page: Any = system.add_task(
+                    fetch_page, number, name="fetch_page", max_retries=number % 2, retry_base_ms=50
+                )
+                page.add_callback(seen)
                 if number % 4 == 0:
                     system.add_task(resize_image, number, name="resize_image", priority=TaskPriority.LOW)
 

@@ -151,10 +151,12 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def duration(seconds: float | None) -> str:
-    """In the unit that suits it; a dash: it was not measured."""
+def duration(seconds: float | None, *, whole: bool = False) -> str:
+    """In the unit that suits it, or in whole seconds and more; a dash: it was not measured."""
     if seconds is None:
         return NONE
+    if whole and seconds < 60:
+        return f"{int(seconds)} s"
     if seconds == 0:
         return "0 s"
     for limit, unit, factor in ((1e-3, "µs", 1e6), (1.0, "ms", 1e3), (60.0, "s", 1.0)):

@@ -92,11 +92,12 @@ def test_every_section_and_its_screen(system: TaskSystem) -> None:
     assert {"Tasks", "Running", "Failures", "Schedules"} <= set(shown)
     assert shown["Failures"][0][1] == "ValueError: no"
     rich = pytest.importorskip("rich.console", reason="needs the cli extra")
-    from catzilla.cli.top_screen import render
+    from catzilla.cli.top_screen import picture
+    from catzilla.cli.top_watch import Seen
 
     console = rich.Console(record=True, width=140, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
-        console.print(render(view.snapshot()))
+        console.print(picture(Seen(view.snapshot(), 1.0), "here", 1.0, 1.0))
     assert "by the clock" in console.export_text()
     gate.set()
     assert running.wait(PATIENCE_S)
