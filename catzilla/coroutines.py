@@ -55,6 +55,10 @@ class Coroutines:
 
         return self._by_task.get(asyncio.current_task())
 
+    def handle_of(self, task: Any) -> Handle | None:
+        """Of the asyncio.Task that runs it."""
+        return self._by_task.get(task)
+
     def on_loop_thread(self) -> bool:
         return threading.get_ident() == self._thread_id
 
@@ -99,11 +103,11 @@ class Coroutines:
 
         with self._starting:
             loop = self._loop = new_loop()
-            self._thread_id = threading.get_ident()
+            self._serve_on_this_thread()
             try:
                 loop.run_until_complete(until_idle())
             finally:
-                self._thread_id = 0
+                self._leave_this_thread()
                 self._loop = None
                 loop.close()
 
@@ -112,7 +116,7 @@ class Coroutines:
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         import asyncio
 
-        self._thread_id = threading.get_ident()
+        self._serve_on_this_thread()
         asyncio.set_event_loop(loop)
         try:
             loop.run_forever()
@@ -123,8 +127,16 @@ class Coroutines:
                 loop.run_until_complete(asyncio.wait(leftover, timeout=0.5))
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
-            self._thread_id = 0
+            self._leave_this_thread()
             loop.close()
+
+    def _serve_on_this_thread(self) -> None:
+        self._thread_id = threading.get_ident()
+        _serving[self._thread_id] = self
+
+    def _leave_this_thread(self) -> None:
+        _serving.pop(self._thread_id, None)
+        self._thread_id = 0
 
     def _take(self) -> None:
         self._called = False  # before looking: what comes now calls again
@@ -224,6 +236,14 @@ class Coroutines:
         task = self._system.ensure_ext(handle).coroutine
         if task is not None:
             task.cancel()
+
+
+_serving: dict[int, Coroutines] = {}  # by the ids of their loops' threads
+
+
+def serving() -> Coroutines | None:
+    """Whose loop this thread runs."""
+    return _serving.get(threading.get_ident())
 
 
 def is_cancellation(error: BaseException) -> bool:

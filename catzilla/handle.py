@@ -17,6 +17,7 @@ from .interface import CANCELLED, COMPLETED, DELAYED, PENDING, RUNNING
 from .limits import waits
 from .priority import TaskPriority, TaskStatus
 from .timeouts import check_timeout
+from .waiters import Waiting, waiters_on
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -190,14 +191,15 @@ class TaskResult(Generic[R], metaclass=ABCMeta):
 
             loop = asyncio.get_running_loop()
             if self.state() < COMPLETED:
-                ext: Ext | None = self.ext
-                if ext is not None and ext.coroutine is not None and ext.coroutine is asyncio.current_task(loop):
-                    raise RuntimeError(f"task {self.name} awaits its own result, which it can only have once it ends")
-                waiter = _waiter() if waits.in_use else None
-                if waiter is None:
+                waiters, by = waiters_on(loop)
+                if by is None and not waiters and waits.in_use and (task := _current_task()) is not None:
+                    waiters = [task]  # no coroutine, and it runs a loop of its own
+                if by is None and not waiters:
                     yield from port_of(loop).future_of(cast("Any", self))
                 else:
-                    with waits.waiting([waiter], self):
+                    with Waiting(waiters, self, is_limited=False, by=by):
+                        if waits.in_use:
+                            waits.untangle()
                         yield from port_of(loop).future_of(cast("Any", self))
         try:
             return cast("R", self.outcome())
@@ -231,7 +233,7 @@ class TaskResult(Generic[R], metaclass=ABCMeta):
         def times_ns(self) -> tuple[int, int] | None: ...
 
 
-def _waiter() -> Any:
+def _current_task() -> Any:
     from .system import current_task
 
     return current_task()

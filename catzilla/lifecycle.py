@@ -9,7 +9,7 @@ import weakref
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from . import blocking, last_resort
+from . import blocking, last_resort, waiters
 from .errors import TaskAbandoned, TaskCancelled, TaskLostInFork
 from .interface import CANCELLED, DELAYED, RETRYING, Handle
 from .parameters import A_YEAR_S
@@ -209,6 +209,7 @@ def _after_fork() -> None:
 
     boost.reset()
     _started.clear()
+    waiters.forget_all()
     for system in list(_known):
         system.after_fork(
             TaskLostInFork("the task was submitted in the parent process of a fork; this child never gets its result")

@@ -20,6 +20,7 @@ from .ext import Ext
 from .interface import COMPLETED, DELAYED, PENDING, RETRYING, Handle
 from .limits import waits
 from .log import logger
+from .waiters import Waiting as Waiters
 
 if TYPE_CHECKING:
     from .system import TaskSystem
@@ -32,14 +33,17 @@ _PAUSED_NS: Final = 20_000_000
 _HANDOVER_NS: Final = 1_000_000
 
 
-class _Depth(threading.local):
-    inline = 0
+class _Here(threading.local):
+    def __init__(self) -> None:
+        self.outer: list[Handle] = []  # the tasks of this thread that run the ones they wait for, outermost first
+
+
+_here = _Here()
 
 
 class Waiting:
     def __init__(self, system: TaskSystem) -> None:
         self._system = system
-        self._depth = _Depth()
         self._jobs: SimpleQueue[Handle] = SimpleQueue()
         self._lock = threading.Lock()
         self._idle = 0
@@ -54,16 +58,14 @@ class Waiting:
         self._check_loop()
         running = [system.engine.workers.current() for system in lifecycle.started_systems()]
         waiters = [task for task in running if task is not None]  # of several systems, if one runs inside another
-        if any(task is handle for task in waiters):
-            name = handle.plan.owner.name
-            raise RuntimeError(f"task {name} waits for its own result, which it can only have once it ends")
         if not waiters:
             return blocking.wait_ns(handle, timeout_ns)
         # In a task, also of another system: its workers may wait for ours.
         if waits.in_use:
-            with waits.waiting(waiters, handle):
-                return self.wait_inside(handle, timeout_ns)
-        return self.wait_inside(handle, timeout_ns)
+            with Waiters(waiters, handle, is_limited=timeout_ns >= 0):
+                waits.untangle()
+                return self.wait_inside(handle, timeout_ns, [])
+        return self.wait_inside(handle, timeout_ns, waiters)
 
     def _check_loop(self) -> None:
         """Blocking an event loop's thread is a mistake; on the system's own loop it is a deadlock."""
@@ -89,7 +91,8 @@ class Waiting:
             level += 1
         warnings.warn(message, RuntimeWarning, stacklevel=level)  # at the first line that is not ours
 
-    def wait_inside(self, handle: Handle, timeout_ns: int) -> bool:
+    def wait_inside(self, handle: Handle, timeout_ns: int, waiters: list[Handle]) -> bool:
+        """``waiters``: whose wait is to be noted when it blocks this thread."""
         end_ns = None if timeout_ns < 0 else monotonic_ns() + timeout_ns
         path = [handle]  # what has to end first comes last: a chain may be longer than the stack is deep
         while handle.state() < COMPLETED:
@@ -99,7 +102,8 @@ class Waiting:
                 continue
             first = None if last.ext is None else last.ext.follows
             if first is None or last.state() not in (PENDING, DELAYED, RETRYING):
-                if not last.plan.owner.system.waiting.wait_for_one(last, end_ns):
+                waiting: Waiting = last.plan.owner.system.waiting
+                if not waiting._wait_for_one(last, end_ns, waiters, handle):
                     return False
             elif first.state() < COMPLETED:  # nobody can run it before the task that it follows has ended
                 path.append(first)
@@ -109,8 +113,8 @@ class Waiting:
                     return handle.wait_ns(0)
         return handle.wait_ns(0)
 
-    def wait_for_one(self, handle: Handle, end_ns: int | None) -> bool:
-        """One that follows no other, or runs."""
+    def _wait_for_one(self, handle: Handle, end_ns: int | None, waiters: list[Handle], awaited: Handle) -> bool:
+        """One that follows no other, or runs; ``awaited`` is it, or follows it."""
         while handle.state() < COMPLETED:
             state = handle.state()
             if state not in (PENDING, DELAYED, RETRYING):
@@ -131,7 +135,10 @@ class Waiting:
                 self._send_helper(handle)
                 break
         left_ns = -1 if end_ns is None else max(0, end_ns - monotonic_ns())
-        return handle.wait_ns(left_ns)
+        if not waiters or handle.state() >= COMPLETED:
+            return handle.wait_ns(left_ns)
+        with Waiters([*_here.outer, *waiters], awaited, is_limited=end_ns is not None):
+            return handle.wait_ns(left_ns)
 
     def _wait_with_stand_in(self, handle: Handle, end_ns: int | None) -> bool:
         """Nobody can tell when its limit, or a replaced clock, lets it go: until then there is a worker more."""
@@ -147,14 +154,14 @@ class Waiting:
                 scaler.apply()
 
     def _may_run_inline(self, handle: Handle) -> bool:
-        return handle.plan.runner is None and self._depth.inline < INLINE_DEPTH
+        return handle.plan.runner is None and len(_here.outer) < INLINE_DEPTH
 
     def _run_inline(self, handle: Handle) -> None:
         running = (system.engine.workers.current() for system in lifecycle.started_systems())
         outer = next((task for task in running if task is not None), None)
         ext: Ext | None = None if outer is None else outer.ext
         attempt = None if ext is None else ext.attempt
-        self._depth.inline += 1
+        _here.outer.append(outer or handle)
         if attempt is not None:
             attempt.inline += 1
         try:
@@ -162,7 +169,7 @@ class Waiting:
                 raise TaskInterrupted  # an interrupt is on its way here, and must not hit the inner task
             self._system.engine.workers.run(handle)
         finally:
-            self._depth.inline -= 1
+            _here.outer.pop()
             if attempt is not None:
                 attempt.inline -= 1
 

@@ -211,6 +211,7 @@ class Limits:
 
     def look(self, now_ns: int) -> int | None:
         """The supervisor's: let go what time has freed; when to look again."""
+        waits.untangle()  # a coroutine that comes to the end of its TaskGroup tells nobody that it waits now
         with waits.lock:
             while self._delayed and (self._delayed[0][0] <= now_ns or not self._delayed[0][2].parked):
                 claim = heappop(self._delayed)[2]

@@ -230,7 +230,7 @@ def test_a_coroutine_that_awaits_itself_is_told(system: TaskSystem) -> None:
     async def serpent() -> None:
         await current_task()
 
-    with pytest.raises(RuntimeError, match="serpent awaits its own result"):
+    with pytest.raises(RuntimeError, match="serpent waits for its own result"):
         system.add_task(serpent).wait(PATIENCE_S)
 
 

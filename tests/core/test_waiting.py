@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import sys
 import threading
 import time
@@ -45,6 +47,106 @@ def test_a_task_that_waits_for_itself_is_told(one: TaskSystem, timeout: float | 
 
     with pytest.raises(RuntimeError, match="serpent waits for its own result"):
         one.add_task(serpent, **options).wait(PATIENCE_S)
+
+
+class Circle:
+    """Tasks that begin to wait for the next one when all are there."""
+
+    def __init__(self, system: TaskSystem) -> None:
+        self._system = system
+        self._go = threading.Event()
+        self.tasks: list[Any] = []
+
+    def wait_for(self, index: int, timeout: float | None = None) -> Any:
+        assert self._go.wait(PATIENCE_S)
+        return self.tasks[index].wait(timeout)
+
+    async def await_for(self, index: int) -> Any:
+        while not self._go.is_set():
+            await asyncio.sleep(0.001)
+        return await self.tasks[index]
+
+    async def gather_for(self, index: int) -> Any:
+        while not self._go.is_set():
+            await asyncio.sleep(0.001)
+        return await asyncio.gather(self._system.add_task(int), self.tasks[index])
+
+    def close(self, *fns: Callable[[int], Any]) -> list[BaseException | None]:
+        """How each ended; the last one waits for the first."""
+        self.tasks = [self._system.add_task(fn, (index + 1) % len(fns)) for index, fn in enumerate(fns)]
+        self._go.set()
+        return [task.exception(PATIENCE_S) for task in self.tasks]
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        ("wait_for", "wait_for"),
+        ("wait_for", "wait_for", "wait_for"),
+        ("wait_for", "await_for"),
+        ("await_for", "await_for"),
+        ("await_for", "gather_for", "wait_for"),
+        ("gather_for", "gather_for"),
+    ],
+    ids="-".join,
+)
+def test_tasks_that_wait_for_each_other_are_told(open_system: OpenSystem, ways: tuple[str, ...]) -> None:
+    circle = Circle(open_system(workers=3))
+    errors = circle.close(*(getattr(circle, way) for way in ways))
+    # Then one of them hears of it, and the others have its failure
+    assert {type(error) for error in errors} == {RuntimeError}
+    assert all(
+        re.search(r"waits for .*, which waits for .*: none of them can ever end", str(error)) for error in errors
+    )
+
+
+def test_a_wait_for_each_other_that_has_a_limit_is_none(open_system: OpenSystem) -> None:
+    # Given one that gives up waiting for the other
+    circle = Circle(open_system(workers=3))
+
+    def patient(index: int) -> str:
+        with pytest.raises(TimeoutError):
+            circle.wait_for(index, 0.2)
+        return "gave up"
+
+    assert circle.close(patient, circle.wait_for) == [None, None]
+    assert circle.tasks[1].wait() == "gave up"
+
+
+def test_a_task_that_waits_for_the_one_that_runs_it_inside_is_told(one: TaskSystem) -> None:
+    def outer() -> Any:
+        me = current_task()
+        assert me is not None
+        return one.add_task(lambda: me.wait()).wait()  # runs on this thread, inside this wait
+
+    with pytest.raises(RuntimeError, match=r"outer, which waits for .*<lambda>: none of them can ever end"):
+        one.add_task(outer).wait(PATIENCE_S)
+
+
+def test_a_task_that_waits_for_what_follows_it_is_told(one: TaskSystem) -> None:
+    def outer() -> Any:
+        me = current_task()
+        assert me is not None
+        return me.then(str).then(str).wait()
+
+    with pytest.raises(RuntimeError, match=r"which waits for .*outer: none of them can ever end"):
+        one.add_task(outer).wait(PATIENCE_S)
+
+
+def test_who_has_waited_waits_for_nobody_any_more(open_system: OpenSystem) -> None:
+    from catzilla import waiters
+
+    system = open_system(workers=3)
+    circle = Circle(system)
+
+    def several() -> int:
+        with pytest.raises(TimeoutError):
+            system.add_task(int, delay_ms=60_000).wait(0.01)
+        return sum(system.add_task(int, "2").wait() for _ in range(3))
+
+    assert system.add_task(several).wait(PATIENCE_S) == 6
+    circle.close(circle.wait_for, circle.gather_for)
+    eventually(lambda: not waiters.any_waits(), "nothing is noted of waits that have ended")
 
 
 def test_every_way_of_waiting(one: TaskSystem) -> None:

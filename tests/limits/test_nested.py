@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -88,6 +91,96 @@ def test_coroutines_that_await_themselves(open_system: OpenSystem) -> None:
         return 0 if n == 0 else 1 + await depth.submit(n - 1)
 
     assert depth.submit(20).wait(PATIENCE_S) == 20
+
+
+async def _gather(result: Any) -> Any:
+    return (await asyncio.gather(_awaited(result), asyncio.sleep(0)))[0]
+
+
+async def _nested_gather(result: Any) -> Any:
+    return (await asyncio.gather(asyncio.gather(result)))[0][0]
+
+
+async def _task(result: Any) -> Any:
+    return await asyncio.create_task(_awaited(result))
+
+
+async def _wait_for(result: Any) -> Any:
+    return await asyncio.wait_for(result, PATIENCE_S)
+
+
+async def _wait_for_all(result: Any) -> Any:
+    done, _ = await asyncio.wait([asyncio.ensure_future(result)])
+    return done.pop().result()
+
+
+async def _task_group(result: Any) -> Any:
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(_awaited(result))
+        await asyncio.sleep(0.01)  # the task waits before its group does
+    return task.result()
+
+
+async def _awaited(result: Any) -> Any:
+    return await result
+
+
+@pytest.mark.parametrize("way", [_gather, _nested_gather, _task, _wait_for, _wait_for_all, _task_group])
+def test_coroutines_that_let_asyncio_await_themselves(open_system: OpenSystem, way: Callable[[Any], Any]) -> None:
+    system = open_system(workers=1)
+
+    @system.task(max_concurrency=1)
+    async def depth(n: int) -> Any:
+        return 0 if n == 0 else 1 + await way(depth.submit(n - 1))
+
+    assert depth.submit(2).wait(PATIENCE_S) == 2
+
+
+def test_many_awaited_at_once_by_one_that_holds_their_place(open_system: OpenSystem) -> None:
+    system = open_system(workers=2)
+    running = most = 0
+
+    @system.task(max_concurrency=1)
+    async def leaf(n: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        return n
+
+    @system.task(max_concurrency=1, name=leaf.name)
+    async def root() -> list[int]:
+        return list(await asyncio.gather(*[leaf.submit(n) for n in range(200)]))
+
+    assert root.submit().wait(PATIENCE_S) == list(range(200))
+    assert most == 1  # the one that waits does not run, and one at a time takes its place
+
+
+def test_a_coroutine_that_runs_keeps_its_place_while_asyncio_waits_for_it(open_system: OpenSystem) -> None:
+    # Given one whose asyncio.Task waits for a parked one, while it does something else itself
+    system = open_system(workers=2)
+    inside = threading.Event()
+    go_on = threading.Event()
+
+    @system.task(max_concurrency=1)
+    async def limited(n: int) -> str:
+        if n == 0:
+            return "held back until then"
+        waiting = asyncio.create_task(_awaited(limited.submit(n - 1)))
+        await asyncio.sleep(0)
+        inside.set()
+        while not go_on.is_set():
+            await asyncio.sleep(0.001)
+        assert not waiting.done()
+        return str(await waiting)
+
+    result = limited.submit(1)
+    assert inside.wait(PATIENCE_S)
+    for n in range(20):  # the end of each makes it look who can go on
+        system.add_task(_same, n, max_concurrency=1, name="another limit").wait(PATIENCE_S)
+    go_on.set()
+    assert result.wait(PATIENCE_S) == "held back until then"
 
 
 def test_a_system_of_its_own_in_between(open_system: OpenSystem) -> None:
