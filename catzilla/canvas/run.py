@@ -153,6 +153,12 @@ class Run:
             when_done(member.handle, handle, member_ended)
         return step
 
+    def ended(self, step: Step) -> Step:
+        """COMPLETED once the step has ended, however it ended; its exception is nobody's here."""
+        handle = self._named_promise(f"end of {step.handle.name}", step.handle)
+        when_done(step.handle, handle, lambda done: end(handle, COMPLETED, None))
+        return Step(handle, None, None)
+
     def attach(self, node: Signature[Any], step: Step, upstream: Step | None) -> None:
         """Start what was linked to the node: each callback when it completed, each errback when it did not.
 

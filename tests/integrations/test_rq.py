@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from catzilla import TaskSystem
-from catzilla.background_tasks import TaskExpired, TaskPriority, TaskTimeout
+from catzilla.background_tasks import QueueFull, TaskExpired, TaskPriority, TaskTimeout
 from catzilla.conformance.rig import PATIENCE_S
-from catzilla.integrations.rq import Job, Queue, Retry, Unsupported
+from catzilla.integrations import rq
+from catzilla.integrations.rq import Callback, Dependency, Job, Queue, Retry, Unsupported, get_current_job, job
 from catzilla.testing import FrozenClock
 
 UTC = timezone.utc  # noqa: UP017
@@ -33,6 +34,109 @@ def test_enqueue_and_the_job(queue: Queue) -> None:
     assert job.refresh() is job
     assert job.get_id() == job.id
     assert queue.enqueue("builtins.int", "7").wait(PATIENCE_S) == 7
+
+
+def test_the_arguments_in_a_tuple_and_a_dict(queue: Queue) -> None:
+    assert queue.enqueue(int, args=("12",), kwargs={"base": 3}, job_timeout="1m").wait(PATIENCE_S) == 5
+    assert queue.enqueue(int, args=["12"]).wait(PATIENCE_S) == 12
+    assert queue.enqueue(dict, kwargs={"args": 1, "retry": 2}).wait(PATIENCE_S) == {"args": 1, "retry": 2}
+    late = queue.enqueue_in(timedelta(0), int, args=("12",), kwargs={"base": 3}, retry=1)
+    assert late.wait(PATIENCE_S) == 5
+    assert queue.enqueue_at(datetime(2020, 1, 1, tzinfo=UTC), int, kwargs=None, args=("3",)).wait(PATIENCE_S) == 3
+
+
+def test_enqueue_call(queue: Queue) -> None:
+    first = queue.enqueue_call(int, ("12",), {"base": 3}, timeout=5)
+    assert first.wait(PATIENCE_S) == 5
+    assert first.handle.plan.owner.options.timeout_ms == 5_000
+    second = queue.enqueue_call(
+        func="builtins.int", args=("7",), timeout="2m", ttl=60, retry=Retry(1), depends_on=first, description="seven"
+    )
+    assert second.wait(PATIENCE_S) == 7
+    assert (second.func_name, second.handle.plan.owner.options.timeout_ms) == ("seven", 120_000)
+    assert first.handle.plan.owner.options.max_retries == 0
+    # What code that passes every option on gives for "not asked for".
+    assert queue.enqueue_call(int, result_ttl=None, at_front=False, meta=None, unique=False).wait(PATIENCE_S) == 0
+
+
+def test_enqueue_many(queue: Queue) -> None:
+    first = queue.enqueue(int, "1")
+    datas = (
+        Queue.prepare_data(int, (text,), {"base": 3}, timeout=9, depends_on=depends_on)
+        for text, depends_on in (("1", None), ("2", first), ("10", [first]))
+    )
+    jobs = queue.enqueue_many(datas)
+    assert [job.wait(PATIENCE_S) for job in jobs] == [1, 2, 3]
+    assert {job.handle.plan.owner.options.timeout_ms for job in jobs} == {9_000}
+    assert queue.enqueue_many([]) == []
+
+
+def test_enqueue_many_leaves_nothing_behind_a_refusal(open_system: Callable[..., TaskSystem]) -> None:
+    queue = Queue(system=open_system(queue_size=2))
+    queue.system.pause()
+    with pytest.raises(QueueFull) as refused:
+        queue.enqueue_many([Queue.prepare_data(int)] * 3)
+    assert "job 3 of the 3" in refused.value.__notes__[0]
+    assert "0 had started" in refused.value.__notes__[0]
+    assert queue.is_empty()
+    assert queue.system.stats().cancelled == 2
+
+
+def test_a_decorated_function(system: TaskSystem) -> None:
+    @job(Queue("low", system=system), timeout=5, retry=2)
+    def double(n: int) -> int:
+        return 2 * n
+
+    assert double(2) == 4
+    first = double.delay(3)
+    assert first.wait(PATIENCE_S) == 6
+    assert double.delay(n=4, depends_on=first).wait(PATIENCE_S) == 8
+    options = first.handle.plan.owner.options
+    assert (options.timeout_ms, options.max_retries, first.handle.priority) == (5_000, 2, TaskPriority.LOW)
+
+
+def test_a_task_with_limits_is_enqueued_like_a_function(queue: Queue) -> None:
+    @queue.system.task(unique=True)
+    def once(n: int) -> int:
+        return n
+
+    queue.system.pause()
+    jobs = [queue.enqueue(once, 1), queue.enqueue_call(once, (1,)), queue.enqueue(once, 2)]
+    queue.system.resume()
+    assert [job.wait(PATIENCE_S) for job in jobs] == [1, 1, 2]
+    assert jobs[0] == jobs[1]
+
+
+def test_the_current_job(queue: Queue) -> None:
+    assert get_current_job() is None
+    seen = queue.enqueue(get_current_job)
+    assert seen.wait(PATIENCE_S) == seen
+    assert hash(seen.wait(PATIENCE_S)) == hash(seen)
+
+
+def test_counts_and_finding(queue: Queue) -> None:
+    queue.system.pause()
+    jobs = [queue.enqueue(int) for _ in range(3)]
+    assert (queue.count, len(queue), queue.is_empty(), bool(queue)) == (3, 3, False, True)
+    assert queue.fetch_job(jobs[1].id) == jobs[1]
+    assert queue.fetch_job("of yesterday") is None
+    queue.system.resume()
+    for each in jobs:
+        each.wait(PATIENCE_S)
+    assert (len(queue), queue.is_empty(), bool(queue)) == (0, True, True)
+
+
+def test_the_times_of_a_job(open_system: Callable[..., TaskSystem]) -> None:
+    queue = Queue(system=open_system(enable_profiling="full"))
+    queue.system.pause()
+    before = datetime.now(UTC) - timedelta(seconds=1)  # the two clocks may differ by a little
+    timed = queue.enqueue(int)
+    assert (timed.started_at, timed.ended_at) == (None, None)
+    queue.system.resume()
+    timed.wait(PATIENCE_S)
+    assert timed.started_at is not None
+    assert timed.ended_at is not None
+    assert before < timed.enqueued_at <= timed.started_at <= timed.ended_at < datetime.now(UTC) + timedelta(seconds=1)
 
 
 def test_a_failure(queue: Queue) -> None:
@@ -94,6 +198,16 @@ def test_times(queue: Queue) -> None:
         assert late.is_canceled
 
 
+def test_a_time_without_a_zone_is_of_this_machine(queue: Queue) -> None:
+    with FrozenClock(queue.system, at=datetime(2030, 1, 1, tzinfo=UTC)) as clock:
+        here = datetime(2030, 1, 1, 0, 1, tzinfo=UTC).astimezone().replace(tzinfo=None)
+        late = queue.enqueue_at(here, int, "1")
+        clock.advance(59)
+        assert late.is_scheduled
+        clock.advance(2)
+        assert late.wait(PATIENCE_S) == 1
+
+
 @pytest.mark.parametrize(("given", "ms"), [(None, 180_000), (5, 5_000), ("30s", 30_000), ("2h", 7_200_000), (-1, None)])
 def test_job_timeout(queue: Queue, given: Any, ms: float | None) -> None:
     assert queue.enqueue(int, job_timeout=given).handle.plan.owner.options.timeout_ms == ms
@@ -118,6 +232,35 @@ def test_depends_on(queue: Queue) -> None:
     assert second.is_finished
     failed = queue.enqueue(int, "x")
     assert isinstance(queue.enqueue(int, depends_on=failed).handle.exception(PATIENCE_S), ValueError)
+
+
+def test_depends_on_what_may_fail(queue: Queue) -> None:
+    failed, fine = queue.enqueue(int, "x"), queue.enqueue(int)
+    assert queue.enqueue(int, "1", depends_on=Dependency(failed, allow_failure=True)).wait(PATIENCE_S) == 1
+    both = Dependency(jobs=[failed, fine], allow_failure=True)
+    assert queue.enqueue(int, "2", depends_on=both).wait(PATIENCE_S) == 2
+    assert isinstance(
+        queue.enqueue(int, depends_on=Dependency([failed, fine])).handle.exception(PATIENCE_S), ValueError
+    )
+    assert queue.enqueue(int, "3", depends_on=[]).wait(PATIENCE_S) == 3
+    assert failed.is_failed
+    assert failed.exc_info is not None
+
+
+told = threading.Event()
+
+
+def tell(job: Job, connection: None, result: Any) -> None:
+    told.set()
+
+
+def test_a_callback_object(queue: Queue) -> None:
+    seen = threading.Event()
+    queue.enqueue(int, on_success=Callback(lambda job, connection, result: seen.set()))
+    assert seen.wait(PATIENCE_S)
+    told.clear()
+    queue.enqueue(int, on_success=Callback(f"{__name__}.tell"))
+    assert told.wait(PATIENCE_S)
 
 
 def test_callbacks(queue: Queue) -> None:
@@ -157,6 +300,18 @@ def test_in_place(open_system: Callable[..., TaskSystem]) -> None:
         (lambda queue: queue.enqueue(int, result_ttl=5), "as long as its Job"),
         (lambda queue: queue.enqueue(int, job_id="1"), r"job\.id"),
         (lambda queue: queue.enqueue(int, at_front=True), "high"),
+        (lambda queue: queue.enqueue_call(int, meta={"a": 1}), "beside it"),
+        (lambda queue: queue.enqueue_in(timedelta(1), int, unique=True), "@system.task"),
+        (lambda queue: queue.enqueue_many([], group_id="g"), "canvas"),
+        (lambda queue: Queue.prepare_data(int, on_stopped=print), "cancel_requested"),
+        (lambda queue: Callback(print, timeout=5), "short"),
+        (lambda queue: Retry(1, enqueue_at_front=True), "high"),
+        (lambda queue: job("low", result_ttl=5), "as long as its Job"),
+        (lambda queue: queue.failed_job_registry, "on_failure"),
+        (lambda queue: queue.empty(), "cancel"),
+        (lambda queue: Job.fetch("1", connection=None), "fetch_job"),
+        (lambda queue: Job(None).requeue(), "Retry"),
+        (lambda queue: rq.Worker, "no worker"),
     ],
 )
 def test_what_has_no_counterpart_names_the_alternative(
@@ -178,7 +333,22 @@ def test_what_has_no_counterpart_names_the_alternative(
         (lambda queue: queue.enqueue("int"), ValueError),
         (lambda queue: queue.enqueue(int, depends_on=["1"]), TypeError),
         (lambda queue: queue.enqueue_in(5, int), TypeError),
-        (lambda queue: queue.enqueue_at(datetime(2030, 1, 1), int), ValueError),
+        (lambda queue: queue.enqueue_at(5, int), TypeError),
+        (lambda queue: queue.enqueue(int, "1", args=("1",)), TypeError),
+        (lambda queue: queue.enqueue(int, args=("1",), base=3), TypeError),
+        (lambda queue: queue.enqueue(int, args="12"), TypeError),
+        (lambda queue: queue.enqueue(int, kwargs=[]), TypeError),
+        (lambda queue: queue.enqueue_call(int, base=3), TypeError),
+        (lambda queue: queue.enqueue_call(int, timeout="soon"), ValueError),
+        (lambda queue: queue.enqueue_many([int]), TypeError),
+        (lambda queue: Queue.prepare_data(int, ttl="1"), TypeError),
+        (lambda queue: queue.enqueue(int, on_success=3), TypeError),
+        (lambda queue: Callback(3), TypeError),
+        (lambda queue: job("low", base=3), TypeError),
+        (lambda queue: job("mail"), ValueError),
+        (lambda queue: queue.nonsense, AttributeError),
+        (lambda queue: Job(None).nonsense, AttributeError),
+        (lambda queue: rq.nonsense, AttributeError),
         (lambda queue: Retry(max=0), ValueError),
         (lambda queue: Retry(max="1"), TypeError),
         (lambda queue: Retry(max=1, interval=-1), ValueError),
@@ -188,3 +358,4 @@ def test_what_has_no_counterpart_names_the_alternative(
 def test_mistakes_are_told(queue: Queue, call: Callable[[Queue], object], error: type[Exception]) -> None:
     with pytest.raises(error):
         call(queue)
+    assert queue.system.stats().submitted == 0
