@@ -170,6 +170,17 @@ void cz_seat_call(cz_seat_t *seat)
         cz_wake_word(&seat->call);
 }
 
+void cz_gate_ask(cz_gate_t *gate, uint32_t who)
+{
+    for (int i = 0; i < 80 && !cz_flag_change(&gate->holder, 0, who); i++) {
+        if (i < 64)
+            for (int k = 0; k < 4 && cz_flag_read(&gate->holder) != 0; k++)
+                cz_pause();
+        else
+            sched_yield(); /* the holder may have lost its CPU to this thread */
+    }
+}
+
 void cz_seat_sleep(cz_gate_t *gate, cz_seat_t *seat, int64_t spin_ns)
 {
     /* Listening a moment before sleeping is worth ten times in latency. One at a time: more would only

@@ -35,6 +35,25 @@ static void the_idle_are_a_stack(void)
     cz_gate_close(&gate);
 }
 
+/* Given and had in turn; who does not give it up is waited for, but not for ever. */
+static void the_holder_is_a_hint(void)
+{
+    cz_gate_open(&gate, &alloc.arenas[CZ_RECORDS], &metrics);
+    cz_gate_ask(&gate, 1);
+    CHECK(cz_flag_read(&gate.holder) == 1);
+    cz_gate_got(&gate, 1);
+    cz_gate_gave(&gate, 3);
+    CHECK(cz_flag_read(&gate.holder) == 1);
+    cz_gate_ask(&gate, 3);
+    CHECK(cz_flag_read(&gate.holder) == 1);
+    cz_gate_got(&gate, 3);
+    cz_gate_gave(&gate, 1);
+    CHECK(cz_flag_read(&gate.holder) == 3);
+    cz_gate_gave(&gate, 3);
+    CHECK(cz_flag_read(&gate.holder) == 0);
+    cz_gate_close(&gate);
+}
+
 static void wake_one(void)
 {
     cz_fence(); /* after the push, before the look at who is idle */
@@ -138,6 +157,7 @@ void test_workers(void)
     cz_alloc_open(&alloc, true, -1);
     cz_metrics_open(&metrics, &alloc.arenas[CZ_RECORDS], false);
     the_idle_are_a_stack();
+    the_holder_is_a_hint();
     no_wake_is_lost();
     a_wait_keeps_its_time();
     CHECK(cz_count_read(&alloc.arenas[CZ_RECORDS].live_bytes) == 0);

@@ -120,6 +120,22 @@ static inline void cz_flag_write(_Atomic uint32_t *flag, uint32_t value)
     atomic_store_explicit(flag, value, memory_order_relaxed);
 }
 
+/* From one value to another, by one thread of those that try. */
+static inline bool cz_flag_change(_Atomic uint32_t *flag, uint32_t from, uint32_t to)
+{
+    return atomic_compare_exchange_strong_explicit(flag, &from, to, memory_order_relaxed, memory_order_relaxed);
+}
+
+/* Inside a loop that looks for another thread's store. */
+static inline void cz_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
 /* A count of threads that others only glance at: relaxed, it orders nothing. */
 static inline void cz_flag_add(_Atomic uint32_t *flag, uint32_t n)
 {

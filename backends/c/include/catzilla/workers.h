@@ -49,7 +49,8 @@ typedef struct {
     _Atomic uint32_t parks;     /* how often a worker that found nothing to do let the GIL go */
     _Atomic uint32_t waiters;   /* threads that have let the GIL go and listen for the end of a task */
     _Atomic uint32_t stopped;
-    cz_seat_t *seats;
+    _Alignas(64) _Atomic uint32_t holder; /* who holds the owner's lock (CPython's GIL) for a moment only; 0: nobody */
+    _Alignas(64) cz_seat_t *seats;
     cz_arena_t *arena;
     cz_metrics_t *metrics;
 } cz_gate_t;
@@ -61,6 +62,25 @@ void cz_gate_close(cz_gate_t *gate); /* when no thread serves */
 cz_seat_t *cz_gate_seat(cz_gate_t *gate, int32_t slot, cz_tally_t *tally);
 void cz_gate_free(cz_gate_t *gate, cz_seat_t *seat);
 cz_seat_t *cz_gate_find(cz_gate_t *gate, int32_t slot); /* that is not lost */
+
+/* The owner's lock, for threads that want it for a moment after each short computation. Whoever finds it taken sleeps
+ * and is woken, which takes longer than ten of these moments, and then finds it taken again: so they wait for each
+ * other here first. A hint, in relaxed order: the lock itself is what excludes. */
+void cz_gate_ask(cz_gate_t *gate, uint32_t who); /* before it takes the lock; not for ever */
+static inline void cz_gate_got(cz_gate_t *gate, uint32_t who)
+{
+    cz_flag_write(&gate->holder, who);
+}
+/* After it has let the lock go, or when it is going to keep it for long. */
+static inline void cz_gate_gave(cz_gate_t *gate, uint32_t who)
+{
+    if (cz_flag_read(&gate->holder) == who)
+        cz_flag_change(&gate->holder, who, 0);
+}
+static inline uint32_t cz_seat_name(cz_seat_t *seat) /* for these three */
+{
+    return (uint32_t)((uintptr_t)seat >> 4) | 1;
+}
 
 static inline cz_idle_t *cz_gate_list(cz_gate_t *gate, cz_seat_t *seat)
 {

@@ -131,8 +131,12 @@ PyObject *kernel_compute(Engine *engine, cz_seat_t *seat, Handle *handle, PyObje
     if (run != NULL) {
         run->rt.stop = handle->more != 0 && cancelled(handle);
         void *outer = cz_seat_run(seat, run);
-        Py_BEGIN_ALLOW_THREADS run->status = kernel->call(run->slots, &run->result, &run->rt);
-        Py_END_ALLOW_THREADS cz_seat_run(seat, outer);
+        uint32_t name = cz_seat_name(seat);
+        Py_BEGIN_ALLOW_THREADS cz_gate_gave(&engine->gate, name);
+        run->status = kernel->call(run->slots, &run->result, &run->rt);
+        cz_gate_ask(&engine->gate, name);
+        Py_END_ALLOW_THREADS cz_gate_got(&engine->gate, name);
+        cz_seat_run(seat, outer);
         why = (long)run->rt.why;
         if (run->status == CZ_OK)
             value = computed(engine, run);
@@ -145,6 +149,7 @@ PyObject *kernel_compute(Engine *engine, cz_seat_t *seat, Handle *handle, PyObje
     } else if (why == 0) {
         goto done;
     }
+    cz_gate_gave(&engine->gate, cz_seat_name(seat)); /* Python may keep the GIL for long */
     kernel_left(engine, kernel, args, count, why);
     value = PyObject_Vectorcall(fn, args, (size_t)count, NULL);
 done:

@@ -166,6 +166,7 @@ int run_claimed(Engine *engine, cz_seat_t *seat, Handle *handle)
     queue_freed(engine, lane_of(handle));
     plan_refresh(engine, handle->view);
     int result = run_task(engine, seat, handle, true, handle->view->timed ? 1 : 0);
+    cz_gate_gave(&engine->gate, cz_seat_name(seat)); /* the thread goes on with Python */
     seat->running = frame.handle;
     seat->started_ns = started_ns;
     seat->frames = frame.outer;

@@ -81,6 +81,7 @@ static void sleep_here(Engine *engine, cz_seat_t *seat)
     cz_gate_t *gate = &engine->gate;
     bool urgent;
     Py_BEGIN_ALLOW_THREADS;
+    cz_gate_gave(gate, cz_seat_name(seat));
     cz_flag_add(&gate->parks, 1); /* who waits for us may take the GIL now */
     cz_seat_sleep(gate, seat, SPIN_NS);
     if (seat->slot >= 0)
@@ -225,6 +226,8 @@ static PyObject *serve_worker(Engine *engine, cz_seat_t *seat, PyObject *context
         runs++;
         PlanView *view = handle->view;
         plan_refresh(engine, view);
+        if (view->kernel == NULL)
+            cz_gate_gave(&engine->gate, cz_seat_name(seat)); /* Python may keep the GIL for long */
         bool sampled = sample != 0 && runs % sample == 0;
         int result;
         if (handle->more != 0 || (view->runner != NULL && view->kernel == NULL) || view->timed || sampled)
@@ -289,6 +292,7 @@ static void leave(Engine *engine, cz_seat_t *seat)
 {
     cz_gate_t *gate = &engine->gate;
     rest(seat);
+    cz_gate_gave(gate, cz_seat_name(seat));
     seat->native_id = 0;
     seat->running = NULL;
     if (seat->lost) {
