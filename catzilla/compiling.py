@@ -9,12 +9,14 @@ from __future__ import annotations
 import sys
 import weakref
 from array import array
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import TaskCancelled
+from .gain import may_be_short, may_loop
 from .interface import CANCELLED, DETACHED, Handle, Sentinel
 from .log import logger
+from .wording import kind_of
 
 if TYPE_CHECKING:
     from .mapping import Mapping
@@ -38,8 +40,11 @@ class Compiling:
         self.running: dict[Any, Any] = {}  # handle -> the run-time structure of its kernel
         self._natives: weakref.WeakSet[Native | Mapping] = weakref.WeakSet()
 
-    def consider(self, spec: Spec) -> Native | None:
-        """A Native for what may gain from being compiled; None for the rest. No compiler is imported here."""
+    def consider(self, spec: Spec, plain: bool) -> Native | None:
+        """A Native for what may gain from being compiled; None for the rest. No compiler is imported here.
+
+        ``plain``: nothing is done around the call, so that a backend may call a short kernel by itself.
+        """
         options = spec.options
         if not self._system.config.enable_c_compilation or options.compile_to_c is False or spec.is_async:
             return None
@@ -48,8 +53,8 @@ class Compiling:
             if options.compile_to_c:
                 logger.warning("task %s runs as Python: only functions written with def are compiled", spec.name)
             return None
-        # A call of a compiled function costs as much as a function without a loop takes.
-        if not options.compile_to_c and not may_loop(fn):
+        # A call of a compiled function costs as much as a function without a loop takes, unless the backend makes it.
+        if not options.compile_to_c and not may_loop(fn) and not (plain and self.short_calls and may_be_short(fn)):
             return None
         native = Native(self, spec)
         self.know(native)
@@ -109,7 +114,7 @@ class Native:
         self.kernel: Any = None
         self.state = "waiting"  # waiting, watching (for a call that shows the types), building, ready, refused, pinned
         self.reason: str | None = None
-        self.pays = bool(spec.options.compile_to_c)  # also without a loop
+        self.pays = bool(spec.options.compile_to_c)  # also without a loop, and however it is called
         self._calls = array("q", [0])  # by the backend itself; it has the address
         self._calls_seen = 0  # when the last of these went back to Python
         self._runs = 0
@@ -119,6 +124,12 @@ class Native:
         self._mismatches = 0
         self._builds = 0
         self.row_runner: RowRunner | None = None  # for batches of rows, once there was one
+
+    @property
+    def short_pays(self) -> bool:
+        """Whether the backend would call it by itself if it is short."""
+        plan: Any = self.spec.plan
+        return self.compiling.short_calls and plan.runner is run_native
 
     def request(self, types: Any) -> None:
         """Build, in the background; ``types`` None: those of the annotations."""
@@ -135,7 +146,7 @@ class Native:
         self.kernel = kernel
         self.state = "ready"
         plan: Any = self.spec.plan
-        if self.compiling.short_calls and plan.runner is run_native:
+        if self.short_pays:
             kernel.runs_address = self._calls.buffer_info()[0]
             kernel.left = self._left
             kernel.stopped = self._stopped
@@ -180,6 +191,8 @@ class Native:
             if self.state == "watching":
                 self._watch_call(args, kwargs)
             return DEOPT
+        if kernel.short and not self.pays:
+            return DEOPT  # a call with keywords: through here it would take longer than as Python
         if sys.gettrace() is not None or sys.getprofile() is not None:
             return DEOPT  # who traces wants to see the function run
         values = bind(self.spec.fn, args, kwargs)
@@ -210,8 +223,15 @@ class Native:
 
         values = bind(self.spec.fn, args, kwargs)
         types = None if values is None else types_of(values)
-        if types is not None and self.state == "watching":
+        if self.state != "watching" or values is None:
+            return
+        if types is not None:
             self.request(types)
+            return
+        self._mismatches += 1
+        if self._mismatches >= MOST_MISMATCHES:  # to look at each call's arguments would cost for ever
+            kinds = ", ".join(map(kind_of, values))
+            self.refuse(f"{MOST_MISMATCHES} calls had arguments of types that are not compiled, the last one {kinds}")
 
     def _left(self, args: tuple[Any, ...], why: int) -> None:
         """A backend's own call of the kernel goes back to Python: at a reason of the kernel's, or before it began."""
@@ -312,28 +332,3 @@ def bind(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, .
         else:
             return None
     return tuple(values) if used == len(kwargs) else None
-
-
-def may_loop(fn: FunctionType, depth: int = 3) -> bool:
-    """Whether it, or a function that it calls by a global name, has a loop or calls itself."""
-    code = fn.__code__
-    if fn.__name__ in code.co_names or _has_loop(code):
-        return True
-    if depth == 0:
-        return False
-    for name in code.co_names:
-        called = fn.__globals__.get(name)
-        called = getattr(called, "__wrapped__", called)
-        if type(called) is FunctionType and called is not fn and may_loop(called, depth - 1):
-            return True
-    return False
-
-
-def _has_loop(code: CodeType) -> bool:
-    from opcode import opmap
-
-    loops = {opmap[name] for name in ("FOR_ITER", "JUMP_BACKWARD", "POP_JUMP_BACKWARD_IF_TRUE") if name in opmap}
-    loops |= {number for name, number in opmap.items() if name.startswith("POP_JUMP_BACKWARD")}
-    if not loops.isdisjoint(code.co_code[::2]):
-        return True
-    return any(isinstance(constant, CodeType) and _has_loop(constant) for constant in code.co_consts)

@@ -97,8 +97,9 @@ def make_plan(
         or options.expires_ms is not None
     ):
         runner = run_sync
-    native = system.compiling.consider(spec) if kept and not options.bind else None
     observation = None if spec.is_async else system.observation  # a coroutine's attempt is told of on its loop
+    plain = runner is None and observation is None
+    native = system.compiling.consider(spec, plain) if kept and not options.bind else None
     if native is None:
         return Plan(spec, runner if observation is None else observation.around(spec, runner))
     spec.native = native

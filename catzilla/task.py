@@ -198,7 +198,7 @@ class Task(Generic[P, R]):
             text = explain_native(native)
         else:
             pays = bool(self.options.compile_to_c)
-            text = explain_function(self.name, self.fn, pays=pays)
+            text = explain_function(self.name, self.fn, pays, short_pays=system.compiling.short_calls)
         return "\n".join([text, *(f"  {line}" for line in system.submitting.mappings().explain(self.fn))])
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -32,6 +32,17 @@ class Output:
         """For machines: exactly this, whatever the form."""
         self._write(text)
 
+    def verdict(self, name: str, text: str, good: bool) -> None:
+        """What was found out about something, before the details."""
+        self._write(f"{name} {text}")
+
+    def quote(self, line: str, marked: bool = False) -> None:
+        """A line of source, as it stands."""
+        self._write(f"  {line}")
+
+    def code(self, text: str, language: str) -> None:
+        self._write(text.rstrip("\n"))
+
     def error(self, text: str) -> None:
         print(f"error: {text}", file=sys.stderr, flush=True)
 

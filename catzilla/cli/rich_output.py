@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
@@ -42,6 +43,20 @@ class RichOutput(Output):
         for row in rows:
             table.add_row(*map(Text, row))
         self._console.print(table)
+
+    def verdict(self, name: str, text: str, good: bool) -> None:
+        self._console.print(Text(name, style="bold") + Text(f" {text}", style="bold green" if good else "bold yellow"))
+
+    def quote(self, line: str, marked: bool = False) -> None:
+        # Longer ones are not folded: what points at a column below would point at nothing.
+        text = Text(f"  {line}", style="bold" if marked else "dim")
+        self._console.print(text, no_wrap=True, overflow="ignore", crop=False)
+
+    def code(self, text: str, language: str) -> None:
+        if not self._console.is_terminal:
+            super().code(text, language)  # for a file or another program: nothing padded, nothing folded
+            return
+        self._console.print(Syntax(text.rstrip("\n"), language, theme="ansi_dark", background_color="default"))
 
     def error(self, text: str) -> None:
         self._errors.print(Text("error: ", style="bold red") + Text(text))

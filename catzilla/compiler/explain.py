@@ -5,7 +5,9 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from .kernel import Kernel
+from catzilla.gain import may_be_short
+
+from .kernel import Kernel, is_short
 from .queue import expected_types
 from .refusal import Refusal
 from .toolchain import reason_for_none, toolchains
@@ -19,7 +21,7 @@ def explain_native(native: Any) -> str:
     kernel: Kernel | None = native.kernel
     lines = []
     if kernel is not None:
-        lines.append(f"{name} runs as C: {_signature(kernel.unit)}")
+        lines.append(f"{name} runs as C: {signature(kernel.unit)}")
         lines.append(f"  built by {kernel.toolchain.name} ({kernel.toolchain.version})")
     elif state == "building":
         lines.append(f"{name} runs as Python until its C is built")
@@ -41,39 +43,35 @@ def explain_native(native: Any) -> str:
     return "\n".join(lines)
 
 
-def explain_function(name: str, fn: Any, pays: bool) -> str:
-    """One that no system has looked at yet. ``pays``: also without a loop."""
+def explain_function(name: str, fn: Any, pays: bool, short_pays: bool = True) -> str:
+    """One that no system has looked at yet. ``pays``: also without a loop; ``short_pays``: then, if it is short."""
     try:
         types = expected_types(fn)
         if types is None:
             return f"{name} may run as C: the first call shows for which types (annotations do not say)"
         unit = Unit(fn, types)
-        unit.text()
+        text = unit.text()
     except Refusal as refusal:
         return "\n".join([f"{name} runs as Python: {refusal}", *_quoted(fn, str(refusal))])
     except Exception as error:
         return f"{name} runs as Python: the compiler failed on it ({type(error).__name__}: {error})"
     if not toolchains():
         return f"{name} runs as Python: {reason_for_none()}"
-    if not unit.loops and not pays:
+    if not unit.loops and not pays and not (short_pays and may_be_short(fn) and is_short(unit, text)):
         return (
-            f"{name} can run as C: {_signature(unit)}\n"
+            f"{name} can run as C: {signature(unit)}\n"
             "  it has no loop: a call would cost more than it saves, so that it does only with compile_to_c=True"
         )
-    return f"{name} will run as C: {_signature(unit)}"
+    return f"{name} will run as C: {signature(unit)}"
 
 
-def c_text(fn: Any) -> str:
-    """The function's part of the C text. Raises Refusal, also when only a call shows the types."""
-    types = expected_types(fn)
-    if types is None:
-        raise Refusal("its annotations do not say for which types")
-    unit = Unit(fn, types)
+def c_text(unit: Unit) -> str:
+    """The function's part of the C text."""
     text = unit.text()
     return text[text.index(unit.entry.signature().split("(")[0]) :]
 
 
-def _signature(unit: Unit) -> str:
+def signature(unit: Unit) -> str:
     names = unit.entry.source.params
     params = ", ".join(f"{name}: {type_!r}" for name, type_ in zip(names, unit.entry.params, strict=True))
     others = len(unit.functions) - 1

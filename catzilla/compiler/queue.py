@@ -54,7 +54,7 @@ def _work() -> None:
 
 def _build(native: Any, types: Any) -> None:
     """Whatever happens here, the function runs: as Python if nothing else."""
-    from .kernel import load
+    from .kernel import is_short, load
     from .mapper import columns_of_rows
     from .refusal import Refusal
     from .toolchain import BuildFailed
@@ -68,7 +68,7 @@ def _build(native: Any, types: Any) -> None:
                 native.watch()
                 return
         unit = Unit(spec.fn, types, native.columns)
-        if not unit.loops and not native.pays:
+        if not unit.loops and not native.pays and not (native.short_pays and is_short(unit, unit.text())):
             native.refuse("it has no loop: as Python it is over sooner than a call of C is made on this backend")
             return
         if unit.columns is None:

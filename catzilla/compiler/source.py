@@ -49,6 +49,10 @@ class Source:
             raise self.refusal(self.tree, "it takes any number of arguments (*args or **kwargs)")
         self.arguments = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
         self.params = [argument.arg for argument in self.arguments]
+        if _is_method(fn, self.params):
+            raise self.refusal(
+                self.tree, f"it is a method: {self.params[0]} is an object, which no compiled type holds"
+            )
         for node in _own_nodes(self.tree):
             for kind, reason in _NOT_PLAIN.items():
                 if isinstance(node, kind):
@@ -66,10 +70,19 @@ class Source:
         return Refusal(reason, self.line(node), getattr(node, "col_offset", 0) + self.indent)
 
 
+def _is_method(fn: types.FunctionType, params: list[str]) -> bool:
+    """By its place in a class and the name of its first parameter, which has no type."""
+    inside = fn.__qualname__.rpartition(".")[0]
+    in_class = inside != "" and not inside.endswith("<locals>")
+    return in_class and params[:1] in (["self"], ["cls"]) and params[0] not in fn.__annotations__
+
+
 def _tree(fn: types.FunctionType) -> tuple[ast.FunctionDef, int]:
     flags = fn.__code__.co_flags
-    if flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
-        raise Refusal("it is a generator or a coroutine", fn.__code__.co_firstlineno, 0)
+    if flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR):
+        raise Refusal("it is a generator (yield)", fn.__code__.co_firstlineno, 0)
+    if flags & inspect.CO_COROUTINE:
+        raise Refusal("it is a coroutine (async def), which runs on an event loop", fn.__code__.co_firstlineno, 0)
     if fn.__name__ == "<lambda>" or fn.__code__.co_name == "<lambda>":
         raise Refusal("it is a lambda: only functions written with def are compiled", fn.__code__.co_firstlineno, 0)
     try:

