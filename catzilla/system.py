@@ -425,11 +425,11 @@ class TaskSystem:
         self.closed = True
         self.engine.queue.close()
         self.submitting.wake_blocked()
+        if self.scheduler is not None:
+            self.scheduler.stop()  # now: another process runs them while we drain
 
     def stop_threads(self) -> None:
         self.compiling.stop_all()
-        if self.scheduler is not None:
-            self.scheduler.stop()
         self.threads.join(JOIN_S)  # with their last references, failures that nobody looked at are reported
         self.coroutines.stop()
         self.supervisor.stop()

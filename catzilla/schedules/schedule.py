@@ -112,7 +112,14 @@ class Schedule:
 
     def end(self) -> None:
         self._due_ns = None
-        if self._owner is not None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Let another process have it, unless that could start a run beside ours: then after ours.
+
+        Under the scheduler's lock, as end() is.
+        """
+        if self._owner is not None and self._due_ns is None and (self.options.overlap or not self._unfinished):
             self._owner.release()
 
     def look(self) -> int | None:
@@ -196,7 +203,12 @@ class Schedule:
 
         def ended(_handle: Any) -> None:  # it must not hold the handle: a failure is told when that is freed
             self._unfinished.pop(token, None)
-            if self._behind:
+            # end() sets _due_ns before it looks at the runs, and here it is the other way round: one of us leaves.
+            if self._due_ns is None and self._owner is not None:
+                scheduler = self._system.scheduler
+                assert scheduler is not None  # it made us
+                scheduler.leave(self)
+            elif self._behind:
                 self._system.wake()
 
         handle.on_done(ended)

@@ -54,7 +54,7 @@ class Scheduler:
         self._wake()
 
     def stop(self) -> None:
-        """Start no more runs, and let another process have them."""
+        """Start no more runs, and let another process have them, once ours that must not overlap have ended."""
         with self._lock:
             self.running = False
             for schedule in self.all():
@@ -70,10 +70,15 @@ class Scheduler:
         """In the child the parent goes on owning what it owns."""
         self._lock = threading.RLock()
         for schedule in self.all():
-            schedule.end()
             schedule.forget_runs()
+            schedule.end()
             if self.running:
                 schedule.begin()  # its first task starts the child's supervisor: it may never have one
+
+    def leave(self, schedule: Schedule) -> None:
+        """Its last run has ended, and it had ended before."""
+        with self._lock:
+            schedule.leave()
 
     def _wake(self) -> None:
         if self.running and self._schedules and not self._system.closed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from catzilla import TaskSystem
 from catzilla.conformance.rig import PATIENCE_S, eventually
+from catzilla.schedules.owner import Owner
 
 OpenSystem = Callable[..., TaskSystem]
 LOCK_DIR = "locks"
@@ -40,6 +42,34 @@ def test_one_runs_it_and_the_other_takes_over(two: tuple[TaskSystem, TaskSystem]
     eventually(lambda: theirs.runs >= 2, "theirs.runs >= 2")
     assert theirs.is_owner
     assert not mine.is_owner
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_who_stops_hands_over_when_its_run_has_ended(open_system: OpenSystem, tmp_path: Path, overlap: bool) -> None:
+    first = open_system(lock_dir=str(tmp_path))
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        started.set()
+        assert go_on.wait(PATIENCE_S)
+
+    schedule = first.add_schedule(slow, every=0.05, name="slow", overlap=overlap)
+    assert started.wait(PATIENCE_S)
+    assert schedule.is_owner
+    first.shutdown(wait=False)
+    heir = Owner(str(tmp_path), "slow", __file__)
+    assert heir.acquire() is overlap
+    go_on.set()
+    eventually(heir.acquire, "the next process has it")
+
+
+def test_who_takes_no_more_tasks_lets_others_run_the_schedules(two: tuple[TaskSystem, TaskSystem]) -> None:
+    first, second = two
+    mine = first.add_schedule(tick, every=0.05)
+    eventually(lambda: mine.is_owner, "mine.is_owner")
+    theirs = second.add_schedule(tick, every=0.05)
+    first.shutdown(wait=False)  # the process lives on
+    eventually(lambda: theirs.runs >= 2, "theirs.runs >= 2")
 
 
 def test_per_process_each_runs_it(two: tuple[TaskSystem, TaskSystem]) -> None:
