@@ -68,6 +68,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
+def one_backend_name(pytestconfig: pytest.Config) -> str:
+    """The first of them: for what no backend can have an influence on, and takes long."""
+    return selected(pytestconfig)[0]
+
+
+@pytest.fixture(scope="session")
 def backend(backend_name: str) -> Backend:
     """Each selected backend in turn."""
     try:

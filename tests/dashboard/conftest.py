@@ -102,19 +102,32 @@ def off_loop(work: Callable[[], object]) -> None:
         pool.submit(work).result()
 
 
-@pytest.fixture
-def busy(backend_name: str) -> Iterator[Callable[..., Busy]]:
-    """Makes one; ends it after the test."""
+@contextmanager
+def maker(backend: str) -> Iterator[Callable[..., Busy]]:
     made: list[Busy] = []
 
     def make(failures: int = 2, pending: int = 3, **dashboard: Any) -> Busy:
-        made.append(Busy(backend_name, **dashboard))
+        made.append(Busy(backend, **dashboard))
         off_loop(lambda: made[-1].work(failures, pending))
         return made[-1]
 
     yield make
     for one in made:
         off_loop(one.end)
+
+
+@pytest.fixture
+def busy(backend_name: str) -> Iterator[Callable[..., Busy]]:
+    """Makes one, on each backend in turn; ends it after the test."""
+    with maker(backend_name) as make:
+        yield make
+
+
+@pytest.fixture
+def busy_somewhere(one_backend_name: str) -> Iterator[Callable[..., Busy]]:
+    """The same on one backend only: for what is a matter of the page alone."""
+    with maker(one_backend_name) as make:
+        yield make
 
 
 @contextmanager

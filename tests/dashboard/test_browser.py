@@ -59,7 +59,9 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     problems: list[str] = []
     with ExitStack() as stack:
 
-        def open_page(one: Any, cookie: bool = False, **options: Any) -> Any:
+        def open_page(
+            one: Any, cookie: bool = False, answer: Callable[[Any], None] | None = None, **options: Any
+        ) -> Any:
             url = stack.enter_context(served(one.app))
             stack.callback(one.release)  # before the server drains
             if cookie:
@@ -76,6 +78,8 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
                     problems.append(request.url)
 
             page.on("request", asked)
+            if answer is not None:
+                page.route("**/snapshot", answer)
             page.goto(f"{url}/tasks")
             page.wait_for_selector("#state.live")
             return page
@@ -203,8 +207,8 @@ def test_a_failure_that_is_read_stays_while_others_come(
     assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
 
 
-def test_read_only_has_no_buttons_that_act(busy: Callable[..., Any], open_page: Callable[..., Any]) -> None:
-    page = open_page(busy())
+def test_read_only_has_no_buttons_that_act(busy_somewhere: Callable[..., Any], open_page: Callable[..., Any]) -> None:
+    page = open_page(busy_somewhere())
     page.wait_for_selector("details.failure")
     assert "read only" in page.locator("#engine").inner_text()
     page.locator("details.failure summary").first.click()
@@ -214,9 +218,9 @@ def test_read_only_has_no_buttons_that_act(busy: Callable[..., Any], open_page: 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_is_cut_off_and_colours_can_be_told_apart(
-    busy: Callable[..., Any], open_page: Callable[..., Any], scheme: str, width: int
+    busy_somewhere: Callable[..., Any], open_page: Callable[..., Any], scheme: str, width: int
 ) -> None:
-    page = open_page(busy(), color_scheme=scheme)
+    page = open_page(busy_somewhere(), color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 800})
     page.wait_for_selector("details.failure")
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
@@ -260,8 +264,10 @@ CONTRAST = """() => {
 }"""
 
 
-def test_a_narrow_table_says_what_each_cell_is(busy: Callable[..., Any], open_page: Callable[..., Any]) -> None:
-    page = open_page(busy())
+def test_a_narrow_table_says_what_each_cell_is(
+    busy_somewhere: Callable[..., Any], open_page: Callable[..., Any]
+) -> None:
+    page = open_page(busy_somewhere())
     page.set_viewport_size({"width": 390, "height": 800})
     page.wait_for_selector("details.failure")
     label = "getComputedStyle(document.querySelector('#lanes tbody tr').children[6], '::before').content"
@@ -280,14 +286,12 @@ def test_a_narrow_table_says_what_each_cell_is(busy: Callable[..., Any], open_pa
     ],
 )
 def test_notes_under_the_figures(
-    busy: Callable[..., Any],
+    busy_somewhere: Callable[..., Any],
     open_page: Callable[..., Any],
     figures: dict[str, int],
     oldest_s: float | None,
     expected: list[str],
 ) -> None:
-    page = open_page(busy(failures=0))
-
     def answer(route: Any) -> None:
         now = route.fetch().json()
         now["stats"].update(figures)
@@ -295,14 +299,14 @@ def test_notes_under_the_figures(
             lane["oldest_s"] = oldest_s
         route.fulfill(json=now)
 
-    page.route("**/snapshot", answer)
+    page = open_page(busy_somewhere(failures=0), answer=answer)
     for text in expected:
         until(page, f"document.querySelector('#tiles').innerText.includes('{text}')")
     assert ("stuck" in page.locator("#tiles").inner_text()) == bool(figures["stuck_workers"])
 
 
-def test_the_keyboard_is_enough(busy: Callable[..., Any], open_page: Callable[..., Any]) -> None:
-    page = open_page(busy())
+def test_the_keyboard_is_enough(busy_somewhere: Callable[..., Any], open_page: Callable[..., Any]) -> None:
+    page = open_page(busy_somewhere())
     page.wait_for_selector("details.failure")
     seen: list[str] = []
     for _ in range(40):
@@ -323,8 +327,10 @@ def test_the_keyboard_is_enough(busy: Callable[..., Any], open_page: Callable[..
     assert page.locator("#hold").get_attribute("aria-pressed") == "true"
 
 
-def test_it_says_when_the_server_is_gone_and_comes_back_to_life(busy: Callable[..., Any], browser: Any) -> None:
-    one = busy(failures=0)
+def test_it_says_when_the_server_is_gone_and_comes_back_to_life(
+    busy_somewhere: Callable[..., Any], browser: Any
+) -> None:
+    one = busy_somewhere(failures=0)
     with ExitStack() as stack:
         url = stack.enter_context(served(one.app))
         stack.callback(one.release)
