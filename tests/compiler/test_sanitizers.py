@@ -11,6 +11,7 @@ import pytest
 from conftest import FOUND
 
 
+@pytest.mark.timeout(620)
 def test_kernels_under_asan_and_ubsan(tmp_path: Path) -> None:
     """Every tenth function of the realistic set (all with CATZILLA_TEST_ALL)."""
     if "cc" not in FOUND:
