@@ -471,6 +471,35 @@ def test_what_is_bound_is_called_as_it_was_given_and_freed(system: TaskSystem) -
     eventually(lambda: gc.collect() >= 0 and watch() is None, "the object was freed")
 
 
+def everything(*args: object, **kwargs: object) -> tuple[object, ...]:
+    return (*args, kwargs)
+
+
+def test_a_partial_is_called_with_what_it_holds(system: TaskSystem) -> None:
+    class Loud(functools.partial[tuple[object, ...]]):
+        def __call__(self, /, *args: object, **kwargs: object) -> tuple[object, ...]:
+            return ("loud", *super().__call__(*args, **kwargs))
+
+    many = tuple(range(20))
+    call = functools.partial(everything, 1)
+    for _ in range(2):  # the second time its plan is known
+        assert system.add_task(functools.partial(everything)).wait(PATIENCE_S) == ({},)
+        assert system.add_task(call).wait(PATIENCE_S) == (1, {})
+        assert system.add_task(call, 2).wait(PATIENCE_S) == (1, 2, {})
+        assert system.add_task(functools.partial(everything, *many), *many).wait(PATIENCE_S) == (*many, *many, {})
+        assert system.add_task(functools.partial(call, 2), 3).wait(PATIENCE_S) == (1, 2, 3, {})
+        assert system.add_task(Loud(everything, 1), 2).wait(PATIENCE_S) == ("loud", 1, 2, {})
+    call.keywords["key"] = 3
+    assert system.add_task(call, 2).wait(PATIENCE_S) == (1, 2, {"key": 3})
+    error = ValueError("held")
+    with pytest.raises(ValueError, match="held"):
+        system.add_task(functools.partial(throw, error)).wait(PATIENCE_S)
+
+
+def throw(error: Exception) -> None:
+    raise error
+
+
 def test_a_bound_method_says_which_arguments_do_not_fit(system: TaskSystem) -> None:
     with pytest.raises(TypeError, match=r"One\.two.*too many positional arguments"):
         system.add_task(One().two, 1, 2)

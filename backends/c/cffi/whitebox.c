@@ -34,7 +34,7 @@ EXPORT core_t *czw_open(int64_t capacity, int exclusive)
     cz_alloc_open(&core->alloc, true, -1);
     cz_queue_open(&core->queue, capacity, exclusive);
     cz_timer_open(&core->timer, &core->alloc.arenas[CZ_RECORDS]);
-    cz_pool_open(&core->pool, &core->alloc.arenas[CZ_CELLS], sizeof(box_t), core);
+    cz_pool_open(&core->pool, &core->alloc.arenas[CZ_CELLS], sizeof(box_t), CZ_SLAB_BYTES, core);
     return core;
 }
 

@@ -191,15 +191,22 @@ void *cz_arena_block(cz_arena_t *arena, size_t size)
         if (start > map)
             munmap(map, (size_t)(start - map));
         munmap(start + size, (size_t)(map + size - start));
-#ifdef MADV_POPULATE_WRITE
-        if (cz_count_read(&arena->held_bytes) > 0)     /* not the first, of which an idle engine uses little */
-            madvise(start, size, MADV_POPULATE_WRITE); /* one call, not a fault a page; old kernels know it not */
-#endif
         block = start;
     }
     if (block != NULL)
         cz_count_add(&arena->held_bytes, (int64_t)size);
     return block;
+}
+
+bool cz_arena_ready(cz_arena_t *arena, void *start, size_t size)
+{
+#ifdef MADV_POPULATE_WRITE
+    /* One call, not a fault a page. Old kernels do not know it, and fault. */
+    return !arena->jemalloc && madvise(start, size, MADV_POPULATE_WRITE) == 0;
+#else
+    (void)arena, (void)start, (void)size;
+    return false;
+#endif
 }
 
 void cz_arena_unblock(cz_arena_t *arena, void *block, size_t size)

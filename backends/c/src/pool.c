@@ -4,18 +4,19 @@
 
 #define FIRST (((sizeof(cz_slab_t) + 15) / 16) * 16)
 
-void cz_pool_open(cz_pool_t *pool, cz_arena_t *arena, size_t cell_bytes, void *owner)
+void cz_pool_open(cz_pool_t *pool, cz_arena_t *arena, size_t cell_bytes, size_t slab_bytes, void *owner)
 {
     memset(pool, 0, sizeof *pool);
     pool->arena = arena;
     pool->cell_bytes = (cell_bytes + 15) / 16 * 16;
+    pool->slab_bytes = slab_bytes;
     pool->owner = owner;
 }
 
 static void give_back(cz_pool_t *pool, cz_slab_t *slab)
 {
     if (slab != NULL)
-        cz_arena_unblock(pool->arena, slab, CZ_SLAB_BYTES);
+        cz_arena_unblock(pool->arena, slab, pool->slab_bytes);
 }
 
 static void give_back_spare(cz_pool_t *pool)
@@ -69,18 +70,31 @@ static void delist(cz_pool_t *pool, cz_slab_t *slab)
     slab->listed = false;
 }
 
+static char *slab_end(cz_slab_t *slab)
+{
+    return (char *)slab + slab->pool->slab_bytes;
+}
+
+__attribute__((noinline)) static void make_ready(cz_slab_t *slab)
+{
+    char *start = slab->ready;
+    slab->ready = cz_arena_ready(slab->pool->arena, start, CZ_READY_BYTES) ? start + CZ_READY_BYTES : slab_end(slab);
+}
+
 static cz_slab_t *new_slab(cz_pool_t *pool)
 {
+    bool first = cz_count_read(&pool->arena->held_bytes) == 0;
     cz_slab_t *slab = pool->spare;
     if (slab != NULL)
         pool->spare = slab->next;
     else
-        slab = cz_arena_block(pool->arena, CZ_SLAB_BYTES);
+        slab = cz_arena_block(pool->arena, pool->slab_bytes);
     if (slab == NULL)
         return NULL;
     memset(slab, 0, sizeof *slab);
     slab->pool = pool;
     slab->fresh = (char *)slab + FIRST;
+    slab->ready = first ? slab_end(slab) : (char *)slab; /* an idle engine uses little of its first one */
     pool->taken = true;
     if (pool->live > pool->most)
         pool->most = pool->live;
@@ -94,13 +108,13 @@ void *cz_pool_get_slow(cz_pool_t *pool)
         cz_free_t *cell = cz_list_take(&pool->foreign);
         while (cell != NULL) {
             cz_free_t *next = cell->next;
-            cz_pool_put(cell);
+            cz_pool_put(pool, cell);
             cell = next;
         }
         if (slab != NULL && slab->free != NULL)
             return cz_pool_get(pool);
     }
-    if (slab == NULL || slab->fresh + pool->cell_bytes > (char *)slab + CZ_SLAB_BYTES) {
+    if (slab == NULL || slab->fresh + pool->cell_bytes > (char *)slab + pool->slab_bytes) {
         if (pool->roomy != NULL) {
             slab = pool->roomy;
             delist(pool, slab);
@@ -110,14 +124,10 @@ void *cz_pool_get_slow(cz_pool_t *pool)
                 return NULL;
         }
         pool->slab = slab; /* the old one is full: its next put lists it */
-        if (slab->free != NULL)
-            return cz_pool_get(pool);
     }
-    void *cell = slab->fresh; /* one after the other, so that no page is touched before it is needed */
-    slab->fresh += pool->cell_bytes;
-    slab->used++;
-    pool->live++;
-    return cell;
+    if (slab->free == NULL && slab->fresh + pool->cell_bytes > slab->ready)
+        make_ready(slab);
+    return cz_pool_get(pool);
 }
 
 /* A cell came back to a slab that is not the current one. */

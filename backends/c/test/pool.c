@@ -12,11 +12,12 @@ static void cells_are_apart_and_slabs_come_back(cz_alloc_t *alloc)
 {
     cz_pool_t pool;
     cz_arena_t *arena = &alloc->arenas[CZ_CELLS];
-    cz_pool_open(&pool, arena, 80, &pool);
+    cz_pool_open(&pool, arena, 80, CZ_SLAB_BYTES, &pool);
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < MANY; i++) {
             cells[i] = cz_pool_get(&pool);
-            CHECK(cells[i] != NULL && (uintptr_t)cells[i] % 16 == 0 && cz_slab_of(cells[i])->pool->owner == &pool);
+            CHECK(cells[i] != NULL && (uintptr_t)cells[i] % 16 == 0 &&
+                  cz_slab_of(cells[i], CZ_SLAB_BYTES)->pool->owner == &pool);
             memset(cells[i], i & 0xff, 80);
         }
         CHECK(pool.live == MANY && cz_count_read(&arena->held_bytes) >= MANY * 80);
@@ -25,7 +26,7 @@ static void cells_are_apart_and_slabs_come_back(cz_alloc_t *alloc)
         /* In an order that empties no slab before the end of each pass. */
         for (int step = 0; step < 7; step++)
             for (int i = step; i < MANY; i += 7)
-                cz_pool_put(cells[i]);
+                cz_pool_put(&pool, cells[i]);
         CHECK(pool.live == 0 && cz_count_read(&arena->held_bytes) >= MANY * 80); /* kept for the next burst */
         int64_t now_ns = (round + 1) * 10 * CZ_SPARE_NS;
         if (round == 1)
@@ -43,11 +44,11 @@ static void cells_are_apart_and_slabs_come_back(cz_alloc_t *alloc)
 static void a_cell_is_used_again_at_once(cz_alloc_t *alloc)
 {
     cz_pool_t pool;
-    cz_pool_open(&pool, &alloc->arenas[CZ_CELLS], 80, NULL);
+    cz_pool_open(&pool, &alloc->arenas[CZ_CELLS], 80, CZ_SLAB_BYTES, NULL);
     void *cell = cz_pool_get(&pool);
-    cz_pool_put(cell);
+    cz_pool_put(&pool, cell);
     CHECK(cz_pool_get(&pool) == cell);
-    cz_pool_put(cell);
+    cz_pool_put(&pool, cell);
     cz_pool_close(&pool);
 }
 
@@ -63,7 +64,7 @@ static void *hand_back(void *arg)
 static void other_threads_hand_cells_back(cz_alloc_t *alloc)
 {
     pthread_t threads[2];
-    cz_pool_open(&handed, &alloc->arenas[CZ_CELLS], 80, NULL);
+    cz_pool_open(&handed, &alloc->arenas[CZ_CELLS], 80, CZ_SLAB_BYTES, NULL);
     for (int i = 0; i < MANY; i++)
         cells[i] = cz_pool_get(&handed);
     for (int i = 0; i < 2; i++)
@@ -75,20 +76,20 @@ static void other_threads_hand_cells_back(cz_alloc_t *alloc)
         cells[i] = cz_pool_get(&handed);
     CHECK(handed.live == MANY && cz_count_read(&alloc->arenas[CZ_CELLS].held_bytes) <= held + 2 * CZ_SLAB_BYTES);
     for (int i = 0; i < MANY; i++)
-        cz_pool_put(cells[i]);
+        cz_pool_put(&handed, cells[i]);
     cz_pool_close(&handed);
 }
 
 static void without_memory_there_is_no_cell(cz_alloc_t *alloc)
 {
     cz_pool_t pool;
-    cz_pool_open(&pool, &alloc->arenas[CZ_CELLS], 80, NULL);
+    cz_pool_open(&pool, &alloc->arenas[CZ_CELLS], 80, CZ_SLAB_BYTES, NULL);
     cz_alloc_fail_after(0);
     CHECK(cz_pool_get(&pool) == NULL && pool.live == 0);
     cz_alloc_fail_after(-1);
     void *cell = cz_pool_get(&pool);
     CHECK(cell != NULL);
-    cz_pool_put(cell);
+    cz_pool_put(&pool, cell);
     cz_pool_close(&pool);
 }
 

@@ -45,6 +45,8 @@ void cz_arena_put(cz_arena_t *arena, void *memory, size_t size);
 /* Blocks of a power of two, aligned to their size. NULL: no memory. */
 void *cz_arena_block(cz_arena_t *arena, size_t size);
 void cz_arena_unblock(cz_arena_t *arena, void *block, size_t size);
+/* Bring a part of a block into memory before it is written to. false: it comes page by page, as it is written. */
+bool cz_arena_ready(cz_arena_t *arena, void *start, size_t size);
 
 void cz_alloc_usage(cz_alloc_t *alloc, cz_class_t class, cz_usage_t *usage);
 

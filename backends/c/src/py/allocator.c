@@ -42,6 +42,8 @@ static PyObject *allocator_stats(PyObject *self, PyObject *Py_UNUSED(unused))
         cz_alloc_usage(&engine->alloc, (cz_class_t) class, &usage);
         if (class == CZ_CELLS)
             usage.allocated_bytes += engine->pool.live * (int64_t)engine->pool.cell_bytes;
+        if (class == CZ_RECORDS)
+            usage.allocated_bytes += engine->records.live * (int64_t)engine->records.cell_bytes;
         allocated += usage.allocated_bytes;
         active += usage.active_bytes;
         PyObject *figures = usage_dict(&usage);

@@ -186,7 +186,8 @@ static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     cz_ticks_begin(&engine->ticks);
     cz_timer_open(&engine->timer, &engine->alloc.arenas[CZ_RECORDS]);
     cz_metrics_open(&engine->metrics, &engine->alloc.arenas[CZ_RECORDS], true);
-    cz_pool_open(&engine->pool, &engine->alloc.arenas[CZ_CELLS], GC_HEADER + sizeof(Handle), engine);
+    cz_pool_open(&engine->pool, &engine->alloc.arenas[CZ_CELLS], GC_HEADER + sizeof(Handle), CZ_SLAB_BYTES, engine);
+    cz_pool_open(&engine->records, &engine->alloc.arenas[CZ_RECORDS], sizeof(More), CZ_SMALL_SLAB_BYTES, engine);
     if ((engine->outside = cz_metrics_borrow(&engine->metrics)) == NULL) {
         PyErr_NoMemory();
         Py_DECREF(self);

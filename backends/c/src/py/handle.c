@@ -23,7 +23,7 @@ More *handle_more(Handle *handle)
     More *more = handle_more_if(handle);
     if (more != NULL)
         return more;
-    more = cz_arena_get(&engine_of(handle)->alloc.arenas[CZ_RECORDS], sizeof *more);
+    more = cz_pool_get(&engine_of(handle)->records);
     if (more == NULL) {
         PyErr_NoMemory();
         return NULL;
@@ -135,6 +135,7 @@ void engine_released(Engine *engine)
     if (engine->object != NULL || engine->pool.live > 0)
         return;
     cz_pool_close(&engine->pool);
+    cz_pool_close(&engine->records);
     cz_alloc_close(&engine->alloc);
     PyMem_Free(engine);
 }
@@ -148,13 +149,13 @@ static void handle_free(Handle *handle)
         Py_XDECREF(more->callbacks);
         Py_XDECREF(more->traceback);
         Py_XDECREF(more->ext);
-        cz_arena_put(&engine->alloc.arenas[CZ_RECORDS], more, sizeof *more);
+        cz_pool_put(&engine->records, more);
     } else {
         Py_XDECREF((PyObject *)handle->more);
     }
     Py_XDECREF(handle->payload);
     Py_DECREF(handle->view);
-    cz_pool_put((char *)handle - GC_HEADER);
+    cz_pool_put(&engine->pool, (char *)handle - GC_HEADER);
     if (engine->object == NULL)
         engine_released(engine);
 }

@@ -87,7 +87,9 @@ static int fill(PyObject *module)
         intern("_wait", &cz.s_wait) < 0 || intern("due_ns", &cz.s_due_ns) < 0 || intern("timed", &cz.s_timed) < 0 ||
         intern("tb_next", &cz.s_tb_next) < 0 || intern("fn", &cz.s_fn) < 0 || intern("lane", &cz.s_lane) < 0 ||
         intern("arity", &cz.s_arity) < 0 || intern("runner", &cz.s_runner) < 0 || intern("kernel", &cz.s_kernel) < 0 ||
-        intern("cancel_requested", &cz.s_cancel_requested) < 0)
+        intern("cancel_requested", &cz.s_cancel_requested) < 0 || intern("func", &cz.s_func) < 0 ||
+        intern("args", &cz.s_args) < 0 || intern("keywords", &cz.s_keywords) < 0 ||
+        import_from("functools", "partial", (PyObject **)&cz.partial) < 0)
         return -1;
     if (make_type(&args_spec, &cz.args) < 0 || make_type(&handle_spec, &cz.handle) < 0 ||
         make_type(&plan_spec, &cz.plan) < 0 || make_type(&engine_spec, &cz.engine) < 0 ||

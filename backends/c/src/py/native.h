@@ -48,7 +48,7 @@ typedef struct Frame {
 typedef struct Engine {
     cz_queue_t queue;
     cz_timer_t timer;
-    cz_pool_t pool;
+    cz_pool_t pool; /* of cells */
     cz_metrics_t metrics;
     cz_alloc_t alloc;
     cz_ticks_t ticks;
@@ -63,6 +63,7 @@ typedef struct Engine {
     uint64_t published;  /* how often policy said that a plan has changed */
     bool closed;
     bool profiling, full; /* sampled, or each task timed */
+    cz_pool_t records;    /* of More: not from the heap, which keeps the part that a worker's thread made larger */
 } Engine;
 
 /* interface.Ext, and what only some tasks need. */
@@ -88,10 +89,12 @@ typedef struct {
 
 typedef struct {
     PyTypeObject *args, *handle, *plan, *engine, *queue, *workers, *allocator, *metrics, *submitter, *view;
+    PyTypeObject *partial;                                /* functools.partial */
     PyObject *again, *detached, *condemned, *interrupted; /* catzilla.interface and .errors */
     PyObject *safepoint, *empty;
     PyObject *s_context, *s_kwargs, *s_on_settled, *s_failed, *s_wait, *s_due_ns, *s_timed, *s_tb_next;
     PyObject *s_fn, *s_lane, *s_arity, *s_runner, *s_kernel, *s_cancel_requested;
+    PyObject *s_func, *s_args, *s_keywords;
 } Natives;
 
 extern Natives cz; /* one interpreter: Catzilla refuses to run in another */
@@ -102,7 +105,7 @@ static inline Handle *handle_of(cz_cell_t *cell)
 }
 static inline Engine *engine_of(Handle *handle)
 {
-    return cz_slab_of(handle)->pool->owner;
+    return cz_slab_of(handle, CZ_SLAB_BYTES)->pool->owner;
 }
 static inline unsigned lane_of(Handle *handle)
 {
@@ -143,6 +146,16 @@ static inline PyObject *const *args_items(PyObject *const *payload, uint32_t wor
     *count = Py_SIZE(*payload);
     return Py_IS_TYPE(*payload, cz.args) ? ((Args *)*payload)->items : &PyTuple_GET_ITEM(*payload, 0);
 }
+
+/* -- bound.c */
+typedef struct {
+    PyObject *fn;           /* NULL: the callable is none of the two */
+    PyObject *held;         /* the first argument, or the tuple of them */
+    PyObject *const *items; /* the first arguments: points into held, or to it */
+    Py_ssize_t count;
+} Bound;
+int bound_open(PyObject *callable, Bound *bound); /* -1: an error is set, and there is nothing to close */
+void bound_close(Bound *bound);
 
 /* -- handle.c */
 extern PyType_Spec handle_spec;

@@ -485,7 +485,7 @@ static PyObject *queue_advance(PyObject *self, PyObject *now)
         Py_DECREF(handle_of(cell));
     for (unsigned lane = 0; lane < CZ_LANES; lane++)
         queue_drop(cz_queue_sweep(&engine->queue, lane, false));
-    int64_t trim_ns = cz_pool_trim(&engine->pool, now_ns);
+    int64_t trim_ns = cz_pool_trim(&engine->pool, now_ns), records_ns = cz_pool_trim(&engine->records, now_ns);
     if (engine->pool.spare == NULL && engine->pool.most > TRIM_CELLS && engine->pool.live < engine->pool.most / 16) {
         engine->pool.most = 0;
         Py_BEGIN_ALLOW_THREADS cz_alloc_trim(&engine->alloc);
@@ -494,6 +494,8 @@ static PyObject *queue_advance(PyObject *self, PyObject *now)
     int64_t next_ns = cz_timer_next(&engine->timer, now_ns);
     if (trim_ns < next_ns)
         next_ns = trim_ns;
+    if (records_ns < next_ns)
+        next_ns = records_ns;
     if (next_ns == INT64_MAX)
         Py_RETURN_NONE;
     return PyLong_FromLongLong(next_ns);

@@ -2,6 +2,8 @@
  * Everything else goes to policy's fallback as it came. */
 #include "native.h"
 
+#define MOST_BOUND 16 /* the function and the arguments of a bound call; one with more goes to policy */
+
 typedef struct {
     PyObject_HEAD vectorcallfunc call;
     Engine *engine;
@@ -107,24 +109,17 @@ static PlanView *find_plan(Submitter *self, PyObject *fn)
     return view;
 }
 
-static PyObject *submit(PyObject *callable, PyObject *const *args, size_t flags, PyObject *names)
+/* args[0] is what has a plan. NULL without an error: policy is to be asked. */
+static inline PyObject *accept(Submitter *self, PyObject *const *args, Py_ssize_t count)
 {
-    Submitter *self = (Submitter *)callable;
     Engine *engine = self->engine;
-    Py_ssize_t count = PyVectorcall_NARGS(flags) - 1;
     PyObject *payload, *context, *ext = NULL;
-    PlanView *view;
-    if (names != NULL || count < 0 || engine->closed)
-        goto fallback;
-    view = find_plan(self, args[0]);
-    if (view == NULL) {
-        if (PyErr_Occurred())
-            return NULL;
-        goto fallback;
-    }
+    PlanView *view = find_plan(self, args[0]);
+    if (view == NULL)
+        return NULL;
     if (count < view->least || count > view->most) {
         Py_DECREF(view);
-        goto fallback;
+        return NULL;
     }
     if (current_context(&context) < 0 || (context != NULL && (ext = with_ext(engine, context)) == NULL)) {
         Py_DECREF(view);
@@ -152,7 +147,7 @@ static PyObject *submit(PyObject *callable, PyObject *const *args, size_t flags,
         Py_XDECREF(ext);
         Py_XDECREF(payload);
         Py_DECREF(view);
-        goto fallback;
+        return NULL;
     }
     Handle *handle = handle_new(engine, view, payload, ext, CZ_PENDING | CZ_LINKED | (count == 1 ? CZ_ONE_ARG : 0),
                                 cz_ticks_ns(&engine->ticks));
@@ -174,8 +169,35 @@ static PyObject *submit(PyObject *callable, PyObject *const *args, size_t flags,
             gate_busy(engine, lane);
     }
     return (PyObject *)handle;
+}
 
-fallback:
+/* A bound method or a partial, as accept(): its function with what is bound before the arguments. */
+__attribute__((noinline)) static PyObject *accept_bound(Submitter *self, PyObject *const *args, Py_ssize_t count)
+{
+    Bound bound;
+    PyObject *call[MOST_BOUND], *handle = NULL;
+    if (bound_open(args[0], &bound) < 0)
+        return NULL;
+    if (bound.fn != NULL && 1 + bound.count + count <= MOST_BOUND) {
+        call[0] = bound.fn;
+        memcpy(call + 1, bound.items, (size_t)bound.count * sizeof *call);
+        memcpy(call + 1 + bound.count, args + 1, (size_t)count * sizeof *call);
+        handle = accept(self, call, bound.count + count);
+    }
+    bound_close(&bound);
+    return handle;
+}
+
+static PyObject *submit(PyObject *callable, PyObject *const *args, size_t flags, PyObject *names)
+{
+    Submitter *self = (Submitter *)callable;
+    Py_ssize_t count = PyVectorcall_NARGS(flags) - 1;
+    if (names == NULL && count >= 0 && !self->engine->closed) {
+        bool binds = Py_IS_TYPE(args[0], &PyMethod_Type) || Py_IS_TYPE(args[0], cz.partial);
+        PyObject *handle = binds ? accept_bound(self, args, count) : accept(self, args, count);
+        if (handle != NULL || PyErr_Occurred())
+            return handle;
+    }
     return PyObject_Vectorcall(self->fallback, args, flags & ~PY_VECTORCALL_ARGUMENTS_OFFSET, names);
 }
 
