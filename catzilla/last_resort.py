@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .system import TaskSystem
 
 
+DEEPEST: Final = 20_000  # frames: a task that waits runs the awaited one on this stack; CPython 3.12 guards C's itself
 LOOK_NS: Final = 10_000_000
 RING_S: Final = 0.02  # between two rings of the alarm: the task that hears one may go on nevertheless
 
@@ -45,6 +46,8 @@ def run_ready(system: TaskSystem, timeout_s: float) -> None:
             raise TaskInterrupted
 
     before = signal.signal(signal.SIGALRM, end_task) if on_main else None
+    deepest = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(deepest, DEEPEST))
     try:
         if on_main and timeout_s > 0:
             signal.setitimer(signal.ITIMER_REAL, timeout_s, RING_S)
@@ -56,6 +59,7 @@ def run_ready(system: TaskSystem, timeout_s: float) -> None:
     except TaskInterrupted:
         pass  # the alarm: the time is over
     finally:
+        sys.setrecursionlimit(deepest)
         if on_main:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
@@ -63,12 +67,15 @@ def run_ready(system: TaskSystem, timeout_s: float) -> None:
 
 def _run_all(system: TaskSystem, end_ns: int) -> bool:
     """What is ready now. False: nothing was."""
-    ready = [handle for handle in system.engine.queue.pending() if handle.state() == PENDING]
-    for handle in ready:
-        if monotonic_ns() >= end_ns:
-            break
-        system.engine.workers.run(handle)
-    return bool(ready)
+    ready = [handle for handle in reversed(system.engine.queue.pending()) if handle.state() == PENDING]
+    found = bool(ready)
+    try:
+        while ready and monotonic_ns() < end_ns:
+            system.engine.workers.run(ready.pop())
+    finally:
+        # Frames of exceptions lead back to this one, and a failure that nobody looks at is told when its handle goes.
+        ready.clear()
+    return found
 
 
 def _something_to_come(system: TaskSystem, end_ns: int) -> bool:

@@ -68,6 +68,10 @@ class Threads:
             self._serving.pop(me, None)
             self._system.deadlines.thread_leaves()
 
+    def serve(self) -> bool:
+        """Whether there is a worker's thread."""
+        return bool(self._serving)
+
     def join(self, timeout_s: float) -> None:
         """After the workers were stopped: wait until those that are not stuck are gone."""
         end = monotonic() + timeout_s

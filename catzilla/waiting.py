@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
@@ -56,16 +57,19 @@ class Waiting:
         if handle.state() >= COMPLETED or timeout_ns == 0:
             return handle.wait_ns(0)
         self._check_loop()
-        running = [system.engine.workers.current() for system in lifecycle.started_systems()]
-        waiters = [task for task in running if task is not None]  # of several systems, if one runs inside another
+        # Of several systems, if one runs inside another: its workers may wait for ours.
+        current = (system.engine.workers.current() for system in lifecycle.started_systems())
+        waiters = [task for task in current if task is not None]
         if not waiters:
             return blocking.wait_ns(handle, timeout_ns)
-        # In a task, also of another system: its workers may wait for ours.
-        if waits.in_use:
-            with Waiters(waiters, handle, is_limited=timeout_ns >= 0):
+        try:
+            if not waits.in_use:
+                return self.wait_inside(handle, timeout_ns, waiters)
+            with Waiters(waiters.copy(), handle, is_limited=timeout_ns >= 0):
                 waits.untangle()
                 return self.wait_inside(handle, timeout_ns, [])
-        return self.wait_inside(handle, timeout_ns, waiters)
+        finally:
+            waiters.clear()  # the frames of an exception of the awaited task may lead back to this one
 
     def _check_loop(self) -> None:
         """Blocking an event loop's thread is a mistake; on the system's own loop it is a deadlock."""
@@ -128,12 +132,13 @@ class Waiting:
                     return False
                 handle.wait_ns(left_ns)
             elif state == PENDING and end_ns is None and self._may_run_inline(handle):
-                self._run_inline(handle)
+                self._run_inline(handle, self._system.engine.workers.run)
             elif state != PENDING and self._system.clock is not None:
                 return self._wait_with_stand_in(handle, end_ns)
+            elif self._send_helper(handle) or (end_ns is not None and self._system.threads.serve()):
+                break  # where no thread can be started, a wait with a limit waits for a worker if there is one
             else:
-                self._send_helper(handle)
-                break
+                self._run_inline(handle, self._run_when_due)
         left_ns = -1 if end_ns is None else max(0, end_ns - monotonic_ns())
         if not waiters or handle.state() >= COMPLETED:
             return handle.wait_ns(left_ns)
@@ -156,7 +161,7 @@ class Waiting:
     def _may_run_inline(self, handle: Handle) -> bool:
         return handle.plan.runner is None and len(_here.outer) < INLINE_DEPTH
 
-    def _run_inline(self, handle: Handle) -> None:
+    def _run_inline(self, handle: Handle, run: Callable[[Handle], object]) -> None:
         running = (system.engine.workers.current() for system in lifecycle.started_systems())
         outer = next((task for task in running if task is not None), None)
         ext: Ext | None = None if outer is None else outer.ext
@@ -167,15 +172,17 @@ class Waiting:
         try:
             if attempt is not None and attempt.condemned:
                 raise TaskInterrupted  # an interrupt is on its way here, and must not hit the inner task
-            self._system.engine.workers.run(handle)
+            run(handle)
         finally:
             _here.outer.pop()
+            del outer, handle  # the frames of an exception of the inner task lead back to this one
             if attempt is not None:
                 attempt.inline -= 1
 
     # -- helpers -------------------------------------------------------------------------------
 
-    def _send_helper(self, handle: Handle) -> None:
+    def _send_helper(self, handle: Handle) -> bool:
+        """Let another thread run it. False: none can be started."""
         with self._lock:
             if self._idle > 0:
                 self._idle -= 1  # reserved: it takes this job
@@ -188,7 +195,6 @@ class Waiting:
             else:
                 self.helpers += 1
                 start = True
-        self._jobs.put(handle)
         if start:
             name = f"{self._system.threads.name_prefix}-helper"
             try:
@@ -196,7 +202,11 @@ class Waiting:
             except RuntimeError as error:
                 with self._lock:
                     self.helpers -= 1
-                logger.error("no helper thread could be started (%s): the awaited task waits for a worker", error)
+                if "interpreter shutdown" not in str(error):
+                    logger.error("no helper thread could be started (%s): the thread that waits does its work", error)
+                return False
+        self._jobs.put(handle)
+        return True
 
     def _help(self) -> None:
         while True:

@@ -424,7 +424,10 @@ class Workers:
             return False
         seat = self._here.seat
         if seat is not None:
-            self._run_claimed(seat, handle, args)
+            try:
+                self._run_claimed(seat, handle, args)
+            finally:
+                del handle, args  # the frames of the task's exception lead back to this one
             return True
         seat = self._here.seat = Seat(VISITOR, self._engine.metrics.borrow())
         self._visitors[seat] = None
@@ -433,6 +436,7 @@ class Workers:
         try:
             self._run_claimed(seat, handle, args)
         finally:
+            del handle, args
             self._here.seat = None
             self._visitors.pop(seat, None)
             self._engine.metrics.give_back(seat.tally)

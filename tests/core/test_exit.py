@@ -271,3 +271,45 @@ def test_a_tree_of_tasks_that_never_ends_does_not_keep_the_process(backend: Back
         """,
     )
     assert ended.returncode == 0
+
+
+def test_a_chain_of_waits_that_begins_as_the_script_ends(backend: Backend) -> None:
+    # Given a task whose children wait for theirs, more deeply than one thread runs tasks inside each other
+    ended = run(
+        backend,
+        """
+        from catzilla.background_tasks import SystemClosed
+        system = TaskSystem(workers=1, shutdown_timeout=25)
+
+        def link(depth):
+            return 0 if depth == 0 else system.add_task(link, depth - 1).wait() + 1
+
+        def first():
+            try:
+                print(link(100))
+            except SystemClosed:
+                print("refused")
+
+        system.add_task(first)
+        """,
+    )
+    # Then all of it runs where the exiting thread does the work, and it is refused where workers do, which were told
+    assert ended.returncode == 0
+    assert ended.stdout in ("100\n", "refused\n")
+    assert ended.stderr == ""
+
+
+def test_a_failure_of_the_last_task_is_told(backend: Backend) -> None:
+    ended = run(
+        backend,
+        """
+        system = TaskSystem(workers=1)
+
+        def broken():
+            raise LookupError("on purpose")
+
+        system.add_task(broken)
+        """,
+    )
+    assert ended.returncode == 0
+    assert ended.stderr.count("broken failed and nobody looked at its result: LookupError: on purpose") == 1
