@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import weakref
 from array import array
+from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,6 +74,10 @@ class Compiling:
         """Whether it calls short kernels by itself: numbers in and out, no loop."""
         return "short-kernels" in self._system.backend_features
 
+    def caller(self, kernel: Any) -> Any:
+        """What calls it from inside a runner without cffi; None: this backend has none."""
+        return self._workers.caller(kernel) if "callers" in self._system.backend_features else None
+
     def compiled(self) -> int:
         return sum(1 for native in list(self._natives) if native.kernel is not None)
 
@@ -112,6 +117,7 @@ class Native:
         self.compiling = compiling
         self.spec = spec
         self.kernel: Any = None
+        self._caller: Any = None  # of the kernel, where the backend has one
         self.state = "waiting"  # waiting, watching (for a call that shows the types), building, ready, refused, pinned
         self.reason: str | None = None
         self.pays = bool(spec.options.compile_to_c)  # also without a loop, and however it is called
@@ -143,13 +149,15 @@ class Native:
 
     def built(self, kernel: Any) -> None:
         self._in_a_row = self._mismatches = 0
+        kernel.runs_address = self._calls.buffer_info()[0]
+        kernel.left = partial(self._left, kernel)
+        kernel.returned = partial(self._returned, kernel)
+        kernel.stopped = self._stopped
+        self._caller = self.compiling.caller(kernel)
         self.kernel = kernel
         self.state = "ready"
         plan: Any = self.spec.plan
         if self.short_pays:
-            kernel.runs_address = self._calls.buffer_info()[0]
-            kernel.left = self._left
-            kernel.stopped = self._stopped
             plan.kernel = kernel if kernel.short or self.compiling.all_calls else None
             self._publish()
 
@@ -198,6 +206,8 @@ class Native:
         values = bind(self.spec.fn, args, kwargs)
         if values is None:
             return DEOPT
+        if self._caller is not None:
+            return self._caller(handle, values)
         running = self.compiling.running
         rt = running[handle] = kernel.new_run()
         try:
@@ -233,12 +243,14 @@ class Native:
             kinds = ", ".join(map(kind_of, values))
             self.refuse(f"{MOST_MISMATCHES} calls had arguments of types that are not compiled, the last one {kinds}")
 
-    def _left(self, args: tuple[Any, ...], why: int) -> None:
+    def _left(self, kernel: Any, args: tuple[Any, ...], why: int) -> None:
         """A backend's own call of the kernel goes back to Python: at a reason of the kernel's, or before it began."""
-        kernel = self.kernel
         values = bind(self.spec.fn, args, {})
-        if kernel is None or values is None:
-            return
+        if values is not None:
+            self._returned(kernel, values, why)
+
+    def _returned(self, kernel: Any, values: tuple[Any, ...], why: int) -> Any:
+        """The same of a call with a value for every parameter."""
         if self._calls[0] != self._calls_seen:
             self._calls_seen = self._calls[0]
             self._in_a_row = self._mismatches = 0
@@ -249,6 +261,7 @@ class Native:
             self._deopt("a global name that it uses has changed", values)
         else:
             self._deopt(f"called with {kernel.misfit(values)}", values)
+        return DEOPT
 
     # -- rows of a batch -------------------------------------------------------------------------
 

@@ -60,7 +60,8 @@ class Kernel(Protocol):
     them, and lets the GIL go while one that is not short computes. The guards come first; where one does not
     hold (-2), an argument has another type (-1, -3: an int beyond 64 bits) or the kernel leaves (why >= 0),
     it calls ``left(args, why)`` and then the function. What the kernel printed is printed before its task is
-    settled. After CZ_STOPPED it calls ``stopped(handle)``, whose value is as a runner's.
+    settled. After CZ_STOPPED it calls ``stopped(handle)``, whose value is as a runner's. A runner's own call
+    (``Workers.caller``) gives the value of ``returned(values, why)`` instead of calling ``left`` and the function.
     """
 
     address: int
@@ -75,6 +76,7 @@ class Kernel(Protocol):
     stack_bytes: int
     limit_bytes: int
     left: Callable[[tuple[Any, ...], int], None]
+    returned: Callable[[tuple[Any, ...], int], Any]
     stopped: Callable[[Handle], Any]
 
     def holds(self) -> bool:
@@ -269,6 +271,11 @@ class Workers(Protocol):
 
     def kernels(self) -> Sequence[Handle]:
         """The tasks whose kernels compute now."""
+
+    # With the feature "callers":
+
+    def caller(self, kernel: Kernel) -> Callable[[Handle, tuple[Any, ...]], Any]:
+        """What a runner calls the kernel with, in the thread that runs the handle's task: caller(handle, values)."""
 
     def spawn_failed(self, slot: int) -> None:
         """No thread could be started for the slot: it asks again with the next task."""

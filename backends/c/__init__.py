@@ -8,7 +8,7 @@ from catzilla.interface import EngineConfig
 
 class CBackend:
     name = "c"
-    features = frozenset({"fork", "short-kernels", "kernels", "rows"})
+    features = frozenset({"fork", "short-kernels", "kernels", "callers", "rows"})
     handle_type = TaskResult
 
     def open(self, config: EngineConfig) -> Engine:

@@ -53,6 +53,7 @@ class Kernel:
         self.stack_bytes = stack_bytes()
         self.runs_address = 0
         self.left: Any = None
+        self.returned: Any = None
         self.stopped: Any = None
 
     @functools.cached_property

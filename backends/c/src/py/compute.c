@@ -48,14 +48,14 @@ static int hold_default(Run *run, PyObject *value)
     return PyList_Append(run->kept, value);
 }
 
-static int fill(Run *run, PyObject *fn, PyObject *const *args, Py_ssize_t count)
+static int fill(Run *run, PyObject *fn, PyObject *const *args, Py_ssize_t count, bool bound)
 {
     KernelCall *kernel = run->kernel;
     if (count > kernel->count)
         return OTHER_TYPES;
     int result = FITS;
     for (Py_ssize_t i = 0; i < kernel->count && result == FITS; i++) {
-        PyObject *value = kernel_parameter(fn, args, count, i);
+        PyObject *value = bound && i < count ? args[i] : kernel_parameter(fn, args, count, i);
         if (value == NULL)
             return OTHER_TYPES;
         if (i >= count && hold_default(run, value) < 0)
@@ -65,12 +65,13 @@ static int fill(Run *run, PyObject *fn, PyObject *const *args, Py_ssize_t count)
     return result;
 }
 
-Run *run_new(Handle *handle, KernelCall *kernel, PyObject *fn, PyObject *const *args, Py_ssize_t count, long *why)
+Run *run_new(Handle *handle, KernelCall *kernel, PyObject *const *args, Py_ssize_t count, bool bound, long *why)
 {
-    *why = -2;
+    PyObject *fn = handle->view->fn;
+    *why = CHANGED;
     if (!kernel_holds(kernel, fn))
         return NULL;
-    *why = 0;
+    *why = RAISED;
     Run *run = PyMem_Malloc(sizeof *run);
     if (run == NULL) {
         PyErr_NoMemory();
@@ -88,25 +89,37 @@ Run *run_new(Handle *handle, KernelCall *kernel, PyObject *fn, PyObject *const *
     run->rt.malloc = get_memory;
     run->rt.free = put_memory;
     run->slots = run_room(run, (size_t)kernel->count * sizeof *run->slots);
-    int fit = run->slots == NULL ? NO_MEMORY : fill(run, fn, args, count);
+    int fit = run->slots == NULL ? NO_MEMORY : fill(run, fn, args, count, bound);
     if (fit == FITS)
         return run;
-    *why = fit == OTHER_TYPES ? -1 : fit == TOO_LARGE ? -3 : 0;
+    *why = fit == OTHER_TYPES ? MISFIT : fit == TOO_LARGE ? BEYOND : RAISED;
     run_free(run);
     return NULL;
 }
 
-/* A cancel that came after the task was taken, and before its kernel could be told. */
-static bool cancelled(Handle *handle)
+static bool is_true(PyObject *object, PyObject *name)
+{
+    PyObject *value = PyObject_GetAttr(object, name);
+    if (value == NULL)
+        PyErr_Clear(); /* an Ext that is not policy's */
+    Py_XDECREF(value);
+    return value == Py_True;
+}
+
+/* A cancel, or the end of the attempt's time, that came before its kernel could be told. */
+static bool stopped_before(Handle *handle)
 {
     PyObject *ext = handle_ext(handle);
     if (ext == NULL)
         return false;
-    PyObject *requested = PyObject_GetAttr(ext, cz.s_cancel_requested);
-    if (requested == NULL)
-        PyErr_Clear(); /* an Ext that is not policy's */
-    Py_XDECREF(requested);
-    return requested == Py_True;
+    if (is_true(ext, cz.s_cancel_requested))
+        return true;
+    PyObject *attempt = PyObject_GetAttr(ext, cz.s_attempt);
+    if (attempt == NULL)
+        PyErr_Clear();
+    bool condemned = attempt != NULL && attempt != Py_None && is_true(attempt, cz.s_condemned);
+    Py_XDECREF(attempt);
+    return condemned;
 }
 
 static PyObject *computed(Engine *engine, Run *run)
@@ -121,40 +134,32 @@ static PyObject *computed(Engine *engine, Run *run)
     return value;
 }
 
-PyObject *kernel_compute(Engine *engine, cz_seat_t *seat, Handle *handle, PyObject *const *args, Py_ssize_t count)
+PyObject *kernel_compute(Engine *engine, cz_seat_t *seat, Handle *handle, KernelCall *kernel, PyObject *const *args,
+                         Py_ssize_t count, bool bound, long *why)
 {
-    long why;
-    PyObject *fn = Py_NewRef(handle->view->fn), *value = NULL;
-    KernelCall *kernel = handle->view->kernel;
-    kernel_use(kernel); /* looking at its guards may run Python code, which publishes another one */
-    Run *run = run_new(handle, kernel, fn, args, count, &why);
-    if (run != NULL) {
-        run->rt.stop = handle->more != 0 && cancelled(handle);
-        void *outer = cz_seat_run(seat, run);
-        uint32_t name = cz_seat_name(seat);
-        Py_BEGIN_ALLOW_THREADS cz_gate_gave(&engine->gate, name);
-        run->status = kernel->call(run->slots, &run->result, &run->rt);
-        cz_gate_ask(&engine->gate, name);
-        Py_END_ALLOW_THREADS cz_gate_got(&engine->gate, name);
-        cz_seat_run(seat, outer);
-        why = (long)run->rt.why;
-        if (run->status == CZ_OK)
-            value = computed(engine, run);
-        else if (run->status == CZ_STOPPED)
+    PyObject *value = NULL;
+    Run *run = run_new(handle, kernel, args, count, bound, why);
+    if (run == NULL)
+        return NULL;
+    run->rt.stop = handle->more != 0 && stopped_before(handle);
+    void *outer = cz_seat_run(seat, run);
+    uint32_t name = cz_seat_name(seat);
+    Py_BEGIN_ALLOW_THREADS cz_gate_gave(&engine->gate, name);
+    run->status = kernel->call(run->slots, &run->result, &run->rt);
+    cz_gate_ask(&engine->gate, name);
+    Py_END_ALLOW_THREADS cz_gate_got(&engine->gate, name);
+    cz_seat_run(seat, outer);
+    *why = RAISED;
+    if (run->status == CZ_OK) {
+        value = computed(engine, run);
+    } else {
+        cz_gate_gave(&engine->gate, name); /* Python may keep the GIL for long */
+        if (run->status == CZ_STOPPED)
             value = PyObject_CallMethod(kernel->object, "stopped", "O", handle);
-        bool over = run->status != CZ_DEOPT;
-        run_free(run);
-        if (over)
-            goto done;
-    } else if (why == 0) {
-        goto done;
+        else
+            *why = (long)run->rt.why;
     }
-    cz_gate_gave(&engine->gate, cz_seat_name(seat)); /* Python may keep the GIL for long */
-    kernel_left(engine, kernel, args, count, why);
-    value = PyObject_Vectorcall(fn, args, (size_t)count, NULL);
-done:
-    kernel_drop(kernel);
-    Py_DECREF(fn);
+    run_free(run);
     return value;
 }
 

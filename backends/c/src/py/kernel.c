@@ -143,7 +143,7 @@ static int read_quick(KernelCall *kernel, PyObject *object)
     return result;
 }
 
-static KernelCall *kernel_new(PyObject *object)
+KernelCall *kernel_new(PyObject *object)
 {
     KernelCall *kernel = PyMem_Calloc(1, sizeof *kernel);
     if (kernel == NULL) {
@@ -319,39 +319,51 @@ static PyObject *value_of(char letter, cz_value_t *result)
     }
 }
 
-static PyObject *call_as_python(Engine *engine, PlanView *view, PyObject *const *args, Py_ssize_t count, long why)
+static PyObject *try_quick(Engine *engine, KernelCall *kernel, PyObject *fn, PyObject *const *args, Py_ssize_t count,
+                           long *why)
 {
-    PyObject *fn = Py_NewRef(view->fn);
-    kernel_left(engine, view->kernel, args, count, why);
-    PyObject *value = PyObject_Vectorcall(fn, args, (size_t)count, NULL);
-    Py_DECREF(fn);
-    return value;
-}
-
-static PyObject *call_quick(Engine *engine, PlanView *view, PyObject *const *args, Py_ssize_t count)
-{
-    KernelCall *kernel = view->kernel;
     cz_value_t slots[PARAMETERS], result;
-    if (!kernel_holds(kernel, view->fn))
-        return call_as_python(engine, view, args, count, -2);
-    int fit = arguments(kernel, view->fn, args, count, slots);
+    *why = CHANGED;
+    if (!kernel_holds(kernel, fn))
+        return NULL;
+    int fit = arguments(kernel, fn, args, count, slots);
+    *why = fit == TOO_LARGE ? BEYOND : MISFIT;
     if (fit != FITS)
-        return call_as_python(engine, view, args, count, fit == TOO_LARGE ? -3 : -1);
+        return NULL;
     kernel->rt.depth = kernel->depth;
-    if (kernel->call(slots, &result, &kernel->rt) != CZ_OK)
-        return call_as_python(engine, view, args, count, (long)kernel->rt.why);
+    int status = kernel->call(slots, &result, &kernel->rt);
+    *why = status == CZ_OK ? RAISED : (long)kernel->rt.why;
+    if (status != CZ_OK)
+        return NULL;
     cz_count_bump(kernel->runs, 1);
     cz_metrics_add(&engine->metrics, CZ_NATIVE_EXECUTIONS, 1);
     return value_of(kernel->result, &result);
 }
 
+PyObject *kernel_try(Engine *engine, cz_seat_t *seat, Handle *handle, KernelCall *kernel, PyObject *const *args,
+                     Py_ssize_t count, bool bound, long *why)
+{
+    if (kernel->quick)
+        return try_quick(engine, kernel, handle->view->fn, args, count, why);
+    return kernel_compute(engine, seat, handle, kernel, args, count, bound, why);
+}
+
 PyObject *kernel_call(Engine *engine, cz_seat_t *seat, Handle *handle, PyObject *const *args, Py_ssize_t count)
 {
     PlanView *view = handle->view;
+    KernelCall *kernel = view->kernel;
     PyThreadState *thread = PyThreadState_Get();
     if (thread->c_tracefunc != NULL || thread->c_profilefunc != NULL)
         return PyObject_Vectorcall(view->fn, args, (size_t)count, NULL); /* who traces wants to see it run */
-    if (view->kernel->quick)
-        return call_quick(engine, view, args, count);
-    return kernel_compute(engine, seat, handle, args, count);
+    long why;
+    kernel_use(kernel); /* looking at its guards may run Python code, which publishes another one */
+    PyObject *value = kernel_try(engine, seat, handle, kernel, args, count, false, &why);
+    if (value == NULL && why != RAISED) {
+        PyObject *fn = Py_NewRef(view->fn);
+        kernel_left(engine, kernel, args, count, why);
+        value = PyObject_Vectorcall(fn, args, (size_t)count, NULL);
+        Py_DECREF(fn);
+    }
+    kernel_drop(kernel);
+    return value;
 }

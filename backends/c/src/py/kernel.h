@@ -50,7 +50,16 @@ typedef struct Run {
 
 enum { FITS, OTHER_TYPES, TOO_LARGE, NO_MEMORY }; /* NO_MEMORY: an exception is set */
 
+/* Why a call of a kernel gave no value: the index of its reason, or one of these, of which policy knows the first
+ * three. */
+enum { MISFIT = -1, CHANGED = -2, BEYOND = -3, RAISED = -4 /* an exception is set */ };
+
 /* -- kernel.c */
+KernelCall *kernel_new(PyObject *object); /* NULL: an exception */
+/* The function's value, as C; Natives.detached: it was stopped, and is settled. NULL: *why says why there is none.
+ * bound: args are a value for every parameter, also for those that only a keyword reaches. */
+PyObject *kernel_try(Engine *engine, cz_seat_t *seat, Handle *handle, KernelCall *kernel, PyObject *const *args,
+                     Py_ssize_t count, bool bound, long *why);
 void kernel_use(KernelCall *kernel);
 bool kernel_holds(KernelCall *kernel, PyObject *fn);
 /* Policy counts it, and may decide to have another kernel, or none. */
@@ -65,10 +74,11 @@ PyObject *run_value(Run *run);          /* of what it gave */
 int run_print(Run *run);                /* what it printed, by Python's print; -1: an exception */
 
 /* -- compute.c */
-/* Ready to go, with the guards looked at; NULL: *why says why not (-1, -2, -3), or 0 with an exception. */
-Run *run_new(Handle *handle, KernelCall *kernel, PyObject *fn, PyObject *const *args, Py_ssize_t count, long *why);
+/* Ready to go, with the guards looked at; NULL: *why says why not. */
+Run *run_new(Handle *handle, KernelCall *kernel, PyObject *const *args, Py_ssize_t count, bool bound, long *why);
 void run_free(Run *run);
-/* The function's value, computed without the GIL; Natives.detached: it was stopped, and is settled. */
-PyObject *kernel_compute(Engine *engine, cz_seat_t *seat, Handle *handle, PyObject *const *args, Py_ssize_t count);
+/* As kernel_try, without the GIL. */
+PyObject *kernel_compute(Engine *engine, cz_seat_t *seat, Handle *handle, KernelCall *kernel, PyObject *const *args,
+                         Py_ssize_t count, bool bound, long *why);
 
 #endif

@@ -89,13 +89,15 @@ static int fill(PyObject *module)
         intern("arity", &cz.s_arity) < 0 || intern("runner", &cz.s_runner) < 0 || intern("kernel", &cz.s_kernel) < 0 ||
         intern("cancel_requested", &cz.s_cancel_requested) < 0 || intern("func", &cz.s_func) < 0 ||
         intern("args", &cz.s_args) < 0 || intern("keywords", &cz.s_keywords) < 0 ||
+        intern("attempt", &cz.s_attempt) < 0 || intern("condemned", &cz.s_condemned) < 0 ||
         import_from("functools", "partial", (PyObject **)&cz.partial) < 0)
         return -1;
-    if (make_type(&args_spec, &cz.args) < 0 || make_type(&handle_spec, &cz.handle) < 0 ||
-        make_type(&plan_spec, &cz.plan) < 0 || make_type(&engine_spec, &cz.engine) < 0 ||
-        make_type(&queue_spec, &cz.queue) < 0 || make_type(&workers_spec, &cz.workers) < 0 ||
-        make_type(&allocator_spec, &cz.allocator) < 0 || make_type(&metrics_spec, &cz.metrics) < 0 ||
-        make_type(&submitter_spec, &cz.submitter) < 0 || (cz.view = PyStructSequence_NewType(&view_desc)) == NULL)
+    if (make_type(&args_spec, &cz.args) < 0 || make_type(&caller_spec, &cz.caller) < 0 ||
+        make_type(&handle_spec, &cz.handle) < 0 || make_type(&plan_spec, &cz.plan) < 0 ||
+        make_type(&engine_spec, &cz.engine) < 0 || make_type(&queue_spec, &cz.queue) < 0 ||
+        make_type(&workers_spec, &cz.workers) < 0 || make_type(&allocator_spec, &cz.allocator) < 0 ||
+        make_type(&metrics_spec, &cz.metrics) < 0 || make_type(&submitter_spec, &cz.submitter) < 0 ||
+        (cz.view = PyStructSequence_NewType(&view_desc)) == NULL)
         return -1;
     if (PyModule_AddObjectRef(module, "Engine", (PyObject *)cz.engine) < 0 ||
         PyModule_AddObjectRef(module, "TaskResult", (PyObject *)cz.handle) < 0 ||

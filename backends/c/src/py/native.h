@@ -88,12 +88,12 @@ typedef struct {
 } Args;
 
 typedef struct {
-    PyTypeObject *args, *handle, *plan, *engine, *queue, *workers, *allocator, *metrics, *submitter, *view;
+    PyTypeObject *args, *caller, *handle, *plan, *engine, *queue, *workers, *allocator, *metrics, *submitter, *view;
     PyTypeObject *partial;                                /* functools.partial */
     PyObject *again, *detached, *condemned, *interrupted; /* catzilla.interface and .errors */
     PyObject *safepoint, *empty;
     PyObject *s_context, *s_kwargs, *s_on_settled, *s_failed, *s_wait, *s_due_ns, *s_timed, *s_tb_next;
-    PyObject *s_fn, *s_lane, *s_arity, *s_runner, *s_kernel, *s_cancel_requested;
+    PyObject *s_fn, *s_lane, *s_arity, *s_runner, *s_kernel, *s_cancel_requested, *s_attempt, *s_condemned;
     PyObject *s_func, *s_args, *s_keywords;
 } Natives;
 
@@ -128,6 +128,10 @@ void kernel_drop(KernelCall *kernel);
 int kernel_visit(KernelCall *kernel, visitproc visit, void *arg);
 /* The function's value, as C or, where that will not do, as Python; Natives.detached: it is settled. */
 PyObject *kernel_call(Engine *engine, cz_seat_t *seat, Handle *handle, PyObject *const *args, Py_ssize_t count);
+
+/* -- caller.c */
+extern PyType_Spec caller_spec;
+PyObject *caller_new(PyObject *kernel);
 
 /* -- compute.c */
 void compute_stop(cz_seat_t *seat, Handle *handle); /* the kernel that computes there for the handle; NULL: for any */

@@ -331,6 +331,11 @@ static PyObject *workers_stop_kernel(PyObject *self, PyObject *object)
     Py_RETURN_NONE;
 }
 
+static PyObject *workers_caller(PyObject *Py_UNUSED(self), PyObject *kernel)
+{
+    return caller_new(kernel);
+}
+
 static int add_kernel(PyObject *handles, cz_seat_t *seat)
 {
     PyObject *handle = compute_handle(seat);
@@ -353,6 +358,7 @@ static PyObject *workers_kernels(PyObject *self, PyObject *Py_UNUSED(unused))
 static PyMethodDef workers_methods[] = {
     {"stop_kernel", workers_stop_kernel, METH_O, NULL},
     {"kernels", workers_kernels, METH_NOARGS, NULL},
+    {"caller", workers_caller, METH_O, NULL},
     {"resize", workers_resize, METH_O, NULL},
     {"reserve", workers_reserve, METH_O, NULL},
     {"serve", workers_serve, METH_O, NULL},
