@@ -176,6 +176,54 @@ def test_a_global_that_changes(system: TaskSystem, monkeypatch: pytest.MonkeyPat
     assert (native.runs, native.deopts) == (1, 3)
 
 
+def double(n: int) -> int:
+    return n * 2
+
+
+WAYS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "item": lambda names: names.__setitem__("factor", 5),
+    "update": lambda names: names.update(factor=5),
+    "merge": lambda names: names.__ior__({"factor": 5}),
+    "global statement": lambda names: exec("def change():\n    global factor\n    factor = 5\nchange()", names),
+    "taken out and put in": lambda names: (names.pop("factor"), names.setdefault("factor", 5)),
+    "cleared": lambda names: (saved := dict(names), names.clear(), names.update(saved, factor=5)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=list(WAYS))
+def test_each_way_to_change_a_global(
+    way: Callable[[dict[str, Any]], Any], system: TaskSystem, define: Callable[..., Any]
+) -> None:
+    """What was looked up once is good until its namespace changes, however it does; another name's change is none."""
+    fn = define("def scaled(n: int) -> int:\n    return n * factor\n", factor=3)
+    names = fn.__globals__
+    task, native = ready(system, fn, 2)
+    for n in range(50):
+        names["other"] = n
+        assert task.submit(n).wait(PATIENCE_S) == n * 3
+    assert (native.runs, native.deopts) == (50, 0)
+    way(names)
+    assert task.submit(4).wait(PATIENCE_S) == 20
+    assert (native.runs, native.deopts) == (50, 1)
+    names["factor"] = 3
+    assert task.submit(4).wait(PATIENCE_S) == 12
+
+
+def test_a_function_that_it_calls_changes(system: TaskSystem, define: Callable[..., Any]) -> None:
+    source = (
+        "def inner(n: int, k: int = 2) -> int:\n    return n + k\ndef outer(n: int) -> int:\n    return inner(n) * 10\n"
+    )
+    fn = define(source)
+    inner = fn.__globals__["inner"]
+    task, native = ready(system, fn, 1)
+    assert task.submit(1).wait(PATIENCE_S) == 30
+    inner.__defaults__ = (4,)
+    assert task.submit(1).wait(PATIENCE_S) == 50
+    inner.__defaults__, inner.__code__ = (2,), double.__code__
+    assert task.submit(1).wait(PATIENCE_S) == fn(1) == 20
+    assert (native.runs, native.deopts) == (1, 2)
+
+
 def test_a_builtin_that_is_hidden(system: TaskSystem, define: Callable[..., Any]) -> None:
     fn = define("def size(n: int) -> int:\n    return abs(n)\n")
     task, _ = ready(system, fn, -3)

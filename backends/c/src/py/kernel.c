@@ -19,6 +19,7 @@ void kernel_drop(KernelCall *kernel)
     PyMem_Free(kernel->items);
     PyMem_Free(kernel->params);
     PyMem_Free(kernel->tags);
+    PyMem_Free(kernel->seen);
     Py_XDECREF(kernel->guards);
     Py_XDECREF(kernel->code);
     Py_XDECREF(kernel->object);
@@ -143,6 +144,25 @@ static int read_quick(KernelCall *kernel, PyObject *object)
     return result;
 }
 
+/* 0, or -1 with an exception. Of versions none is 0. */
+static int watch_globals(KernelCall *kernel)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(kernel->guards);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *row = PyTuple_GET_ITEM(kernel->guards, i);
+        if (!PyTuple_CheckExact(row) || PyTuple_GET_SIZE(row) != 6 || !PyDict_CheckExact(PyTuple_GET_ITEM(row, 0))) {
+            PyErr_Format(PyExc_TypeError, "a kernel's guard_rows has a row %R", row);
+            return -1;
+        }
+        if (!dict_watch(WATCH_GLOBALS, PyTuple_GET_ITEM(row, 0)))
+            return 0;
+    }
+    kernel->seen = PyMem_Calloc((size_t)count + 1, sizeof *kernel->seen);
+    if (kernel->seen == NULL)
+        PyErr_NoMemory();
+    return kernel->seen == NULL ? -1 : 0;
+}
+
 KernelCall *kernel_new(PyObject *object)
 {
     KernelCall *kernel = PyMem_Calloc(1, sizeof *kernel);
@@ -164,10 +184,13 @@ KernelCall *kernel_new(PyObject *object)
         kernel->call = (int (*)(const cz_value_t *, cz_value_t *, cz_runtime_t *))(intptr_t)address;
         kernel->runs = (_Atomic int64_t *)(intptr_t)runs;
         kernel->rt.stack_bytes = kernel->stack_bytes;
-        if (PyTuple_CheckExact(kernel->guards) || kernel->guards == Py_None)
+        if (kernel->guards == Py_None || (PyTuple_CheckExact(kernel->guards) && watch_globals(kernel) == 0))
             return kernel;
+        if (PyErr_Occurred())
+            goto failed;
         PyErr_SetString(PyExc_TypeError, "guard_rows must be a tuple or None");
     }
+failed:
     kernel_drop(kernel);
     return NULL;
 }
@@ -186,27 +209,39 @@ int kernel_read(PlanView *view, PyObject *object)
 
 /* -- before a call ----------------------------------------------------------------------------- */
 
-static bool rows_hold(PyObject *rows)
+static bool name_holds(PyObject *row)
 {
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(rows); i++) {
-        PyObject *row = PyTuple_GET_ITEM(rows, i);
-        PyObject *value = PyTuple_GET_ITEM(row, 2), *code = PyTuple_GET_ITEM(row, 3);
-        PyObject *found = PyDict_GetItemWithError(PyTuple_GET_ITEM(row, 0), PyTuple_GET_ITEM(row, 1));
-        if (found == NULL) {
-            if (PyErr_Occurred())
-                PyErr_Clear();
-            else if (PyTuple_GET_ITEM(row, 5) == Py_True)
-                continue;
-            return false;
-        }
-        if (found != value)
-            return false;
-        if (code == Py_None)
-            continue;
-        PyObject *defaults = PyFunction_GET_DEFAULTS(value);
-        if (PyFunction_GET_CODE(value) != code || (defaults == NULL ? Py_None : defaults) != PyTuple_GET_ITEM(row, 4))
-            return false;
+    PyObject *found = PyDict_GetItemWithError(PyTuple_GET_ITEM(row, 0), PyTuple_GET_ITEM(row, 1));
+    if (found != NULL)
+        return found == PyTuple_GET_ITEM(row, 2);
+    if (PyErr_Occurred()) {
+        PyErr_Clear();
+        return false;
     }
+    return PyTuple_GET_ITEM(row, 5) == Py_True;
+}
+
+static bool row_holds(PyObject *row, uint64_t *seen)
+{
+    PyObject *value = PyTuple_GET_ITEM(row, 2), *code = PyTuple_GET_ITEM(row, 3);
+    uint64_t now = seen == NULL ? 0 : dict_version(WATCH_GLOBALS, PyTuple_GET_ITEM(row, 0));
+    if (seen == NULL || *seen != now) {
+        if (!name_holds(row))
+            return false;
+        if (seen != NULL)
+            *seen = now; /* of before the look, which may have run Python code */
+    }
+    if (code == Py_None)
+        return true;
+    PyObject *defaults = PyFunction_GET_DEFAULTS(value);
+    return PyFunction_GET_CODE(value) == code && (defaults == NULL ? Py_None : defaults) == PyTuple_GET_ITEM(row, 4);
+}
+
+static bool rows_hold(KernelCall *kernel)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kernel->guards); i++)
+        if (!row_holds(PyTuple_GET_ITEM(kernel->guards, i), kernel->seen == NULL ? NULL : &kernel->seen[i]))
+            return false;
     return true;
 }
 
@@ -216,7 +251,7 @@ bool kernel_holds(KernelCall *kernel, PyObject *fn)
     if (PyFunction_GET_CODE(fn) != kernel->code)
         return false;
     if (kernel->guards != Py_None)
-        return rows_hold(kernel->guards);
+        return rows_hold(kernel);
     PyObject *holds = PyObject_CallMethod(kernel->object, "holds", NULL);
     if (holds == NULL)
         PyErr_Clear(); /* what cannot be looked at is not what it was: the interpreter says what is wrong */

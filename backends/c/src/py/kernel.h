@@ -20,6 +20,7 @@ typedef struct Type {
 struct KernelCall {
     PyObject *object; /* interface.Kernel: keeps the library, and what is borrowed from it below */
     PyObject *guards; /* tuple of (namespace, name, value, code, defaults, absent), or None: the object is asked */
+    uint64_t *seen;   /* the version of each row's namespace when the name was looked up; NULL: it is each time */
     PyObject *code;   /* that it was made of */
     int (*call)(const cz_value_t *, cz_value_t *, cz_runtime_t *);
     _Atomic int64_t *runs;

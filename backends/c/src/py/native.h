@@ -196,6 +196,11 @@ PyObject *queue_pending(Engine *engine);
 extern PyType_Spec submitter_spec;
 PyObject *submitter_new(PyObject *owner, Engine *engine, PyObject *plans, PyObject *fallback);
 
+/* -- watch.c */
+enum { WATCH_PLANS, WATCH_GLOBALS, WATCHES };
+bool dict_watch(int what, PyObject *dict); /* false: its version says nothing */
+uint64_t dict_version(int what, PyObject *dict);
+
 /* -- gate.c */
 void gate_wake(Engine *engine);
 void gate_busy(Engine *engine, unsigned lane);

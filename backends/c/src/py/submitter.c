@@ -11,48 +11,8 @@ typedef struct {
     PyObject *last_fn; /* held: what was looked up may be equal to a key and not the key */
     PlanView *last_view;
     bool watched;
-    uint64_t version; /* of all watched dicts, when last_fn was looked up */
+    uint64_t version; /* of plans, when last_fn was looked up: that costs more than queueing its task */
 } Submitter;
-
-/* Looking a plan up costs more than queueing its task. The last one found is good until some dict of
- * plans changes. */
-#if PY_VERSION_HEX >= 0x030C0000
-static int watcher = -1;
-static uint64_t version = 1;
-
-static uint64_t version_of(PyObject *Py_UNUSED(plans))
-{
-    return version;
-}
-
-static int plans_changed(PyDict_WatchEvent Py_UNUSED(event), PyObject *Py_UNUSED(dict), PyObject *Py_UNUSED(key),
-                         PyObject *Py_UNUSED(value))
-{
-    version++;
-    return 0;
-}
-
-static bool watch(PyObject *plans)
-{
-    if (watcher < 0)
-        watcher = PyDict_AddWatcher(plans_changed);
-    if (watcher >= 0 && PyDict_Watch(watcher, plans) == 0)
-        return true;
-    PyErr_Clear(); /* all watchers of this process are taken: every plan is looked up */
-    return false;
-}
-#else
-/* 3.11 gives each state of each dict a number. */
-static uint64_t version_of(PyObject *plans)
-{
-    return ((PyDictObject *)plans)->ma_version_tag;
-}
-
-static bool watch(PyObject *Py_UNUSED(plans))
-{
-    return true;
-}
-#endif
 
 /* A copy of the caller's context if anything is set in it; *context NULL: it is empty, as most are. */
 static int current_context(PyObject **context)
@@ -82,9 +42,10 @@ static PyObject *with_ext(Engine *engine, PyObject *context)
 
 static PlanView *find_plan(Submitter *self, PyObject *fn)
 {
-    if (fn == self->last_fn && self->version == version_of(self->plans))
+    if (fn == self->last_fn && self->version == dict_version(WATCH_PLANS, self->plans))
         return (PlanView *)Py_NewRef(self->last_view);
-    uint64_t seen = version_of(self->plans); /* before: what follows may run the collector, and that change the plans */
+    uint64_t seen = dict_version(
+        WATCH_PLANS, self->plans); /* before: what follows may run the collector, and that change the plans */
     PyObject *plan = Py_XNewRef(PyDict_GetItemWithError(self->plans, fn));
     if (plan == NULL) {
         if (PyErr_ExceptionMatches(PyExc_TypeError))
@@ -214,7 +175,7 @@ PyObject *submitter_new(PyObject *owner, Engine *engine, PyObject *plans, PyObje
     self->last_fn = NULL;
     self->last_view = NULL;
     self->version = 0;
-    self->watched = watch(plans);
+    self->watched = dict_watch(WATCH_PLANS, plans);
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
