@@ -1,6 +1,7 @@
 // Seats, parking, and the loop; with threads that are left behind stuck.
 #include "catzilla/workers.hpp"
 #include "catzilla/arena.hpp"
+#include "catzilla/moments.hpp"
 
 #include "check.hpp"
 
@@ -184,6 +185,24 @@ void a_stuck_worker_is_left_behind()
     std::destroy_at(&crew);
 }
 
+// Given and had in turn; who does not give it up is waited for, but not for ever.
+void the_holder_is_a_hint()
+{
+    Moments moments;
+    moments.ask(1);
+    CHECK(moments.holder() == 1);
+    moments.got(1);
+    moments.gave(3);
+    CHECK(moments.holder() == 1);
+    moments.ask(3);
+    CHECK(moments.holder() == 1);
+    moments.got(3);
+    moments.gave(1);
+    CHECK(moments.holder() == 3);
+    moments.gave(3);
+    CHECK(moments.holder() == 0);
+}
+
 void seats_come_and_go()
 {
     Arena arena;
@@ -211,6 +230,7 @@ void seats_come_and_go()
 void test_workers()
 {
     seats_come_and_go();
+    the_holder_is_a_hint();
     every_task_wakes_somebody();
     producers_everywhere();
     a_burst_from_inside_is_stolen();

@@ -13,6 +13,7 @@ namespace
 // Policy counts it, and may decide to have another kernel, or none. Then the interpreter runs the function.
 PyObject *leave(Engine *engine, const Ref &kernel, PyObject *fn, PyObject *const *args, Py_ssize_t count, long why)
 {
+    engine->moments.gave(name_of_thread()); // Python may keep the GIL for long
     const Ref values(PyTuple_New(count));
     for (Py_ssize_t i = 0; values && i < count; i++)
         PyTuple_SET_ITEM(values.get(), i, Py_NewRef(args[i]));
@@ -78,9 +79,13 @@ PyObject *compute(Engine *engine, Handle *handle, PyObject *const *args, Py_ssiz
             int status;
             run->rt.stop = handle->more != 0 && cancel_requested(handle);
             engine->computing.add(*run);
+            const std::uintptr_t me = name_of_thread();
             Py_BEGIN_ALLOW_THREADS;
+            engine->moments.gave(me);
             status = run->call();
+            engine->moments.ask(me);
             Py_END_ALLOW_THREADS;
+            engine->moments.got(me);
             engine->computing.remove(*run);
             if (status == CZ_OK)
                 return value_of_run(engine, *run).release();

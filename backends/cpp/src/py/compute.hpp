@@ -6,6 +6,12 @@
 namespace catzilla
 {
 
+// Of the calling thread, which has the GIL: for Engine::moments.
+inline std::uintptr_t name_of_thread()
+{
+    return reinterpret_cast<std::uintptr_t>(PyThreadState_Get());
+}
+
 // The function's value, by its kernel or by the interpreter; Natives.detached: it was stopped, and is settled.
 PyObject *call_kernel(Engine *engine, Handle *handle, PyObject *const *args, Py_ssize_t count);
 

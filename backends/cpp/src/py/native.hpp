@@ -16,6 +16,7 @@
 #include "ref.hpp"
 
 #include "catzilla/arena.hpp"
+#include "catzilla/moments.hpp"
 #include "catzilla/pool.hpp"
 #include "catzilla/workers.hpp"
 
@@ -85,6 +86,7 @@ struct Engine {
     std::vector<Sits *> visitors;
     std::uint64_t published = 0; // how often policy said that a plan has changed
     Computing computing;
+    Moments moments; // of threads that have computed, with the GIL
 };
 void release_engine(Engine *engine); // engine.cpp: frees it when nobody is left
 

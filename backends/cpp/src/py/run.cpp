@@ -166,6 +166,7 @@ bool run_claimed(Engine *engine, Sits &seat, Handle *handle)
     freed(engine, lane_of(handle));
     refresh(engine, handle->view);
     const bool ours = run_task(engine, seat, handle, true, handle->view->timed ? 1 : 0);
+    engine->moments.gave(name_of_thread()); // the thread goes on with Python
     seat.running = frame.handle;
     seat.started_ns = started_ns;
     seat.frames = frame.outer;

@@ -1,5 +1,6 @@
 #include "serve.hpp"
 
+#include "compute.hpp"
 #include "gate.hpp"
 #include "here.hpp"
 #include "lanes.hpp"
@@ -24,7 +25,8 @@ constexpr std::int64_t spin_ns = 50'000;     // that an idle worker listens befo
 class Interpreter
 {
 public:
-    explicit Interpreter(Engine *engine) : engine_(engine) {}
+    // In the thread that serves, with the GIL.
+    explicit Interpreter(Engine *engine) : engine_(engine), me_(name_of_thread()) {}
 
     bool enter_context()
     {
@@ -53,6 +55,7 @@ public:
     void sleep(Sits &seat)
     {
         bool urgent;
+        engine_->moments.gave(me_);
         engine_->workers.awake--;
         Py_BEGIN_ALLOW_THREADS;
         engine_->workers.sleep(seat, spin_ns);
@@ -72,6 +75,8 @@ public:
         seat.running = handle;
         refresh(engine_, view);
         const bool kernel = view->kernel != nullptr;
+        if (!kernel)
+            engine_->moments.gave(me_); // Python may keep the GIL for long
         const bool sampled = engine_->profiling && ++runs_ % sample == 0;
         const bool ours = handle->more != 0 || (view->runner != nullptr && !kernel) || view->timed || sampled
                               ? run_task(engine_, seat, handle, false,
@@ -116,6 +121,7 @@ private:
     }
 
     Engine *engine_;
+    const std::uintptr_t me_;
     PyObject *context_ = nullptr; // leaked when the thread is unwound
     unsigned runs_ = 0, calls_ = 0;
 };
@@ -199,6 +205,7 @@ void serve_here(Engine *engine, const std::shared_ptr<Sits> &seat)
     if (PyErr_Occurred())
         report_fault(engine);
     here = me.outer;
+    engine->moments.gave(name_of_thread());
     engine->workers.awake--;
     left(engine, *seat);
 }
