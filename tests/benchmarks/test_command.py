@@ -41,6 +41,17 @@ def test_one_scenario_with_everything_that_can_be_written(tmp_path: Path) -> Non
     assert (tmp_path / "again.md").read_text() == (tmp_path / "run.md").read_text()
 
 
+def test_what_compiling_costs(tmp_path: Path) -> None:
+    ended = run("--quick", "--scenario", "compiling", "--backend", "python", "--json", str(tmp_path / "run.json"))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    (found,) = json.loads((tmp_path / "run.json").read_text())["results"]
+    figures = found["rounds"][0]
+    assert not found["error"]
+    assert 0 < figures["decorate_ms"] < figures["submit_ms"]
+    if "cold_ms" in figures:  # there is a cc
+        assert 0 < figures["cached_ms"] < figures["cold_ms"]
+
+
 def test_a_size_below_one_is_refused() -> None:
     ended = run("--size", "0")
     assert ended.returncode == 2

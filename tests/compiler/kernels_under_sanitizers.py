@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from conftest import FOUND
-from corpus import arithmetic, data, tasks, text
+from corpus import arithmetic, data, everyday, tasks, text
 from differential import check
 from test_corpus import compiled
 
@@ -21,7 +21,7 @@ cc = FOUND["cc"]
 flags = tuple(flag for flag in cc.flags if flag not in ("-O2", "-fwrapv"))
 cc = cc._replace(flags=(*flags, "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"))
 hits = 0
-for module in (arithmetic, text, data, tasks):
+for module in (arithmetic, text, data, tasks, everyday):
     for fn, cases in module.CALLS[:: int(sys.argv[1])]:
         kernel = compiled(fn, cases, cc)
         if kernel is not None:

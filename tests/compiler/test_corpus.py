@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import pytest
-from corpus import arithmetic, data, outside, tasks, text
+from corpus import arithmetic, data, everyday, outside, tasks, text
 from differential import build_for, check
 
 from catzilla.compiler.kernel import Kernel, build
@@ -14,7 +14,7 @@ from catzilla.compiler.queue import expected_types
 from catzilla.compiler.refusal import Refusal
 from catzilla.compiler.toolchain import Toolchain
 
-ALL = [entry for module in (arithmetic, text, data, tasks, outside) for entry in module.CALLS]
+ALL = [entry for module in (arithmetic, text, data, tasks, everyday, outside) for entry in module.CALLS]
 
 
 def compiled(fn: Any, cases: list[tuple[Any, ...]], toolchain: Toolchain) -> Kernel | None:
