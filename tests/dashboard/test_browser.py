@@ -327,6 +327,57 @@ def test_the_keyboard_is_enough(busy_somewhere: Callable[..., Any], open_page: C
     assert page.locator("#hold").get_attribute("aria-pressed") == "true"
 
 
+def test_the_keyboard_alone_acts_and_keeps_its_place(
+    busy_somewhere: Callable[..., Any], open_page: Callable[..., Any], authorized_by_cookie: Callable[..., None]
+) -> None:
+    one = busy_somewhere(auth=authorized_by_cookie)
+    page = open_page(one, cookie=True)
+    page.wait_for_selector("details.failure")
+    focused = "document.activeElement.getAttribute('aria-label') ?? document.activeElement.tagName"
+
+    def tab_to(label: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate(focused) == label:
+                return
+        pytest.fail(f"Tab does not come to {label}")
+
+    tab_to("Pause lane HIGH")
+    page.keyboard.press("Enter")
+    until(page, f"({focused}) === 'Resume lane HIGH'")  # the same button, with the focus
+    assert int(TaskPriority.HIGH) in one.system.paused_lanes()
+    tab_to("SUMMARY")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("details.failure[open]")
+    one.failing.clear()
+    completed = one.system.stats().completed
+    tab_to("Traceback")  # it scrolls, so it takes the focus
+    tab_to("Retry deliver")
+    page.keyboard.press("Space")
+    eventually(lambda: one.system.stats().completed == completed + 1, "it ran again")
+    tab_to("Cancel invoice")
+    page.keyboard.press("Enter")
+    until(page, "document.querySelectorAll('#pending tbody tr').length === 2")
+    # Its row is gone; who goes on is at the next one, not at the top of the page.
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "Cancel invoice"
+
+
+def test_a_long_name_breaks_between_its_words(
+    busy_somewhere: Callable[..., Any], open_page: Callable[..., Any]
+) -> None:
+    one = busy_somewhere(failures=0)
+    name = "shop.orders.charge_customer_for_an_order_with_a_long_name"
+    one.app.add_task(abs, -1, name=name)
+    page = open_page(one)
+    page.set_viewport_size({"width": 400, "height": 800})
+    until(page, f"document.querySelector('#tasks').innerText.includes('{name}')")
+    heading = f"[...document.querySelectorAll('#tasks tbody th')].find((one) => one.textContent === '{name}')"
+    parts = page.evaluate(f"[...({heading}).childNodes].map((part) => part.textContent).filter((text) => text)")
+    assert parts[:4] == ["shop.", "orders.", "charge_", "customer_"]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_it_says_when_the_server_is_gone_and_comes_back_to_life(
     busy_somewhere: Callable[..., Any], browser: Any
 ) -> None:

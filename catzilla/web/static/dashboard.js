@@ -1,5 +1,5 @@
-import { ago, bytes, clock, count, duration, percent, rate } from "./format.js";
-import { element, keyed, setClass, setText, svg, table } from "./elements.js";
+import { ago, bytes, clock, count, duration, percent, rate, whole } from "./format.js";
+import { element, keyed, setClass, setName, setText, svg, table } from "./elements.js";
 
 const BASE = document.body.dataset.base;
 const EVERY_MS = 1000;
@@ -171,13 +171,15 @@ function showFailures(now) {
 function makeFailure(failure) {
   const tries = failure.attempts === 1 ? "1 attempt" : `${failure.attempts} attempts`;
   const ran = failure.duration_s === null ? "" : `, the last ran ${duration(failure.duration_s)}`;
+  const name = element("span", { class: "name" });
+  setName(name, failure.name);
   const node = element(
     "details",
     { class: "failure" },
     element(
       "summary",
       {},
-      element("span", { class: "name" }, failure.name),
+      name,
       element("span", { class: "error" }, failure.error.split("\n")[0] || failure.status),
       element("span", { class: "when" }),
     ),
@@ -199,7 +201,7 @@ function showTasks(now) {
   table(
     at("tasks"),
     [
-      { title: "Task", kind: "text", wrap: true, text: (task) => task.name },
+      { title: "Task", kind: "text", wrap: true, name: true, text: (task) => task.name },
       { title: "Completed", text: (task) => count(task.completed) },
       { title: "Failed", text: (task) => count(task.failed + task.timed_out), tone: (task) => (task.failed + task.timed_out ? "bad" : "") },
       { title: "Cancelled", text: (task) => count(task.cancelled) },
@@ -250,7 +252,7 @@ function showWorkers(now) {
   setText(at("workers-note"), rows.length ? `${busy} of ${rows.length} threads and coroutines run something` : "");
   const columns = [
     { title: "Worker", kind: "text", text: (row) => (row.slot === null ? "coroutine" : row.kind === "worker" ? `worker ${row.slot}` : row.kind) },
-    { title: "Runs", kind: "text", wrap: true, text: (row) => row.task ?? "idle" , tone: (row) => (row.task ? "" : "quiet") },
+    { title: "Runs", kind: "text", wrap: true, name: true, text: (row) => row.task ?? "idle" , tone: (row) => (row.task ? "" : "quiet") },
     { title: "Arguments", kind: "text", wrap: true, mono: true, text: (row) => row.arguments ?? "" },
     { title: "Attempt", text: (row) => (row.task ? String(row.attempt) : "") },
     { title: "For", text: (row) => (row.task ? duration(row.for_s) : "") },
@@ -269,7 +271,7 @@ function showPending(now) {
   const total = now.stats.total_queued;
   setText(at("pending-note"), total > now.pending.length ? `the oldest ${now.pending.length} of ${count(total)}` : "");
   const columns = [
-    { title: "Task", kind: "text", wrap: true, text: (row) => row.name },
+    { title: "Task", kind: "text", wrap: true, name: true, text: (row) => row.name },
     { title: "Id", kind: "text", mono: true, text: (row) => row.task_id },
     { title: "Lane", kind: "text", text: (row) => row.lane.toLowerCase() },
     { title: "State", kind: "text", text: (row) => row.status.toLowerCase() },
@@ -285,9 +287,9 @@ function showPending(now) {
 function showSchedules(now) {
   at("schedules-card").hidden = now.schedules.length === 0;
   const columns = [
-    { title: "Schedule", kind: "text", wrap: true, text: (row) => row.name },
-    { title: "When", kind: "text", text: (row) => row.timetable },
-    { title: "Next", text: (row) => (row.paused ? "paused" : row.next === null ? "–" : `in ${duration(Math.max(0, Math.round(row.next - now.time)))}`) },
+    { title: "Schedule", kind: "text", wrap: true, name: true, text: (row) => row.name },
+    { title: "When", kind: "text", wrap: true, text: (row) => row.timetable },
+    { title: "Next", text: (row) => (row.paused ? "paused" : row.next === null ? "–" : `in ${whole(row.next - now.time)}`) },
     { title: "Last", text: (row) => clock(row.last) },
     { title: "Runs", text: (row) => count(row.runs) },
     { title: "Skipped", text: (row) => count(row.skipped) },

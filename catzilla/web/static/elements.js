@@ -14,6 +14,13 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+// One without blanks breaks after its dots and underscores, not in the middle of a word.
+export function setName(node, text) {
+  if (node.textContent === text) return;
+  const parts = text.split(/(?<=[._])(?=[^._])/);
+  node.replaceChildren(...parts.flatMap((part, index) => (index ? [document.createElement("wbr"), part] : [part])));
+}
+
 export function setClass(node, name) {
   if (node.className !== name) node.className = name;
 }
@@ -44,7 +51,7 @@ export function keyed(parent, items, keyOf, make, update) {
   }
 }
 
-// A table of columns {title, label?, text, kind?, tone?, make?, update?, hint?}; the first column heads its row. Where it
+// A table of columns {title, label?, text, name?, kind?, tone?, make?, update?, hint?}; the first column heads its row. Where it
 // is narrow, each row is a list of its cells (dashboard.css), so each cell has the label of its column. The roles are
 // those that elements of a table have anyway, and lose when they are not laid out as one.
 export function table(node, columns, rows, keyOf, emptyText) {
@@ -81,7 +88,7 @@ export function table(node, columns, rows, keyOf, emptyText) {
         const tone = column.tone ? column.tone(row) : "";
         setClass(cell, [column.kind === "text" ? "text" : "", column.wrap ? "wrap" : "", column.mono ? "mono" : "", tone].join(" ").trim());
         if (column.update) column.update(cell, row);
-        else if (column.text) setText(cell, column.text(row));
+        else if (column.text) (column.name ? setName : setText)(cell, column.text(row));
         if (column.hint) cell.title = column.hint(row);
       });
     },

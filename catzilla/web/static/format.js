@@ -43,8 +43,13 @@ export function percent(share) {
   return share === null || share === undefined ? NONE : `${Math.round(share * 100)} %`;
 }
 
+// Whole seconds, for what is looked at once a second.
+export function whole(seconds) {
+  return seconds < 60 ? `${Math.max(0, Math.floor(seconds))} s` : duration(seconds);
+}
+
 export function ago(seconds) {
-  return seconds < 1 ? "just now" : `${duration(Math.floor(seconds)).replace(/\.0+ /, " ")} ago`;
+  return seconds < 1 ? "just now" : `${whole(seconds)} ago`;
 }
 
 export function clock(epoch) {
