@@ -34,7 +34,13 @@ def act(client: Any, action: str, target: str, headers: dict[str, str] = ACT) ->
 def test_a_snapshot_has_everything(busy: Callable[..., Any], backend_name: str) -> None:
     one = busy(auth=authorized)
     client = TestClient(one.app)
-    eventually(lambda: len(client.get("/tasks/-/snapshot", headers=AUTH).json()["failures"]) == 2, "failures are told")
+
+    def told() -> bool:
+        now = client.get("/tasks/-/snapshot", headers=AUTH).json()
+        counted = {task["name"]: task["completed"] for task in now["tasks"]}
+        return len(now["failures"]) == 2 and counted.get("weigh") == 200
+
+    eventually(told, "what ended is told")
     now = client.get("/tasks/-/snapshot", headers=AUTH).json()
     assert (now["title"], now["actions"], now["stats"]["backend"]) == ("Parcels", True, backend_name)
     lanes = {lane["name"]: lane for lane in now["lanes"]}

@@ -127,7 +127,7 @@ def test_threads_that_submit_the_same_call(system: TaskSystem) -> None:
 
 def test_a_group_is_cancelled(open_system: OpenSystem) -> None:
     system = open_system(workers=1)
-    stopped = threading.Event()
+    stopped, go_on = threading.Event(), threading.Event()
 
     def running() -> None:
         me = current_task()
@@ -135,6 +135,7 @@ def test_a_group_is_cancelled(open_system: OpenSystem) -> None:
         while not me.cancel_requested:
             threading.Event().wait(0.001)
         stopped.set()
+        assert go_on.wait(PATIENCE_S)  # else its worker might take one that is about to be cancelled
 
     first = system.add_task(running, cancel_group="import")
     eventually(lambda: first.status is TaskStatus.RUNNING, "it runs")
@@ -145,6 +146,7 @@ def test_a_group_is_cancelled(open_system: OpenSystem) -> None:
     assert system.cancel_group("import") == 7
     assert stopped.wait(PATIENCE_S)
     assert {result.status for result in (*queued, delayed, *parked)} == {TaskStatus.CANCELLED}
+    go_on.set()
     assert other.wait(PATIENCE_S) == 7
     first.wait(PATIENCE_S)
     assert system.cancel_group("import") == 0

@@ -219,6 +219,11 @@ def test_a_child_counts_for_itself(system: TaskSystem) -> None:
     meter = TaskMeter()
     system.observe(meter)
     system.add_task(abs, -1).wait(PATIENCE_S)
-    eventually(lambda: meter.by_name()["builtins.abs"].outcomes[TaskStatus.COMPLETED] == 1, "observers know")
+
+    def counted() -> bool:
+        figures = meter.by_name().get("builtins.abs")
+        return figures is not None and figures.outcomes[TaskStatus.COMPLETED] == 1
+
+    eventually(counted, "observers know")
     meter.forked()
     assert meter.by_name() == {}

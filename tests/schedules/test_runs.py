@@ -125,7 +125,8 @@ def test_after_a_sleep_of_the_machine(system: TaskSystem, clock: FrozenClock, mi
     eventually(lambda: schedule.runs == runs, "schedule.runs == runs")
     assert schedule.missed == 5 - runs
     clock.advance(timedelta(minutes=30))
-    assert schedule.runs == runs + 1
+    # With "all" it is made up for when the run before it is known to have ended.
+    eventually(lambda: schedule.runs == runs + 1, "it goes on")
 
 
 def test_skip_still_runs_what_is_a_little_late(system: TaskSystem, clock: FrozenClock) -> None:
@@ -185,7 +186,8 @@ def test_all_makes_up_for_what_an_overlap_put_off(system: TaskSystem, clock: Fro
         blocking.go_on.release()
         eventually(lambda started=started: blocking.started == started, "blocking.started == started")
     blocking.go_on.release()
-    assert (schedule.runs, schedule.skipped, schedule.missed) == (3, 0, 0)
+    eventually(lambda: schedule.runs == 3, "the supervisor has counted it")  # which a worker may outrun
+    assert (schedule.skipped, schedule.missed) == (0, 0)
 
 
 # -- pause -------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from catzilla import Catzilla
 from catzilla.background_tasks import TaskPriority
+from catzilla.conformance.rig import PATIENCE_S, eventually
 from catzilla.errors import NotEnabled
 
 
@@ -111,17 +112,17 @@ class TestTasks:
         assert bare(1) == 2  # in place, without any system
 
         app.enable_background_tasks()
-        assert app.add_task(bare, 1).wait(5) == 2
-        assert bare.submit(1).wait(5) == 2
-        assert with_options.submit(1).wait(5) == 3
+        assert app.add_task(bare, 1).wait(PATIENCE_S) == 2
+        assert bare.submit(1).wait(PATIENCE_S) == 2
+        assert with_options.submit(1).wait(PATIENCE_S) == 3
 
     def test_a_plain_function_needs_no_decorator(self, app):
         app.enable_background_tasks()
-        assert app.add_task(double, 21).wait(5) == 42
+        assert app.add_task(double, 21).wait(PATIENCE_S) == 42
 
     def test_many_at_once(self, app):
         app.enable_background_tasks()
-        assert app.add_tasks(double, [(1,), (2,), (3,)]).wait(5) == [2, 4, 6]
+        assert app.add_tasks(double, [(1,), (2,), (3,)]).wait(PATIENCE_S) == [2, 4, 6]
 
     def test_by_id_while_pending_and_when_kept(self, app):
         app.enable_background_tasks(keep_results=1)
@@ -130,8 +131,10 @@ class TestTasks:
         ids = first.task_id, second.task_id
         assert [app.get_task(task_id) for task_id in ids] == [first, second]
         app.resume(TaskPriority.NORMAL)
-        assert app.tasks.drain(timeout=5)
-        assert sorted(app.get_task(task_id) is None for task_id in ids) == [False, True]
+        assert app.tasks.drain(timeout=PATIENCE_S)
+        eventually(
+            lambda: sorted(app.get_task(task_id) is None for task_id in ids) == [False, True], "one of them is kept"
+        )
         assert app.get_task("never was") is None
 
     def test_those_that_run_are_listed(self, app):
@@ -140,15 +143,15 @@ class TestTasks:
 
         def wait_at_gate():
             started.set()
-            assert gate.wait(10)
+            assert gate.wait(PATIENCE_S)
 
         result = app.add_task(wait_at_gate)
-        assert started.wait(10)
+        assert started.wait(PATIENCE_S)
         assert len(app.running()) == 1
         gate.set()
-        result.wait(10)
-        assert app.tasks.drain(timeout=5)
-        assert app.running() == []
+        result.wait(PATIENCE_S)
+        assert app.tasks.drain(timeout=PATIENCE_S)
+        eventually(lambda: app.running() == [], "none runs")
 
     @pytest.mark.parametrize("early", [True, False])
     def test_failures_reach_the_hook_whenever_it_was_set(self, app, early):
@@ -166,15 +169,15 @@ class TestTasks:
             assert app.on_task_failure(hook) is hook
 
         result = app.add_task(int, "x")
-        assert isinstance(result.exception(5), ValueError)
-        assert told.wait(5)
+        assert isinstance(result.exception(PATIENCE_S), ValueError)
+        assert told.wait(PATIENCE_S)
         assert seen == [result]
 
 
 class TestFigures:
     def test_statistics_and_memory_are_the_systems(self, app):
         app.enable_background_tasks()
-        app.add_task(double, 1).wait(5)
+        app.add_task(double, 1).wait(PATIENCE_S)
         assert app.get_task_stats().submitted == 1
         assert app.get_memory_stats().keys() == app.tasks.memory_stats().keys()
 
@@ -232,7 +235,7 @@ class TestItIsFastAPI:
     def test_mounted_in_another_application_its_tasks_run(self, app, client_of):
         # Given: nobody runs the lifespan of a mounted application
         app.enable_background_tasks()
-        app.post("/double")(lambda x: app.add_task(double, int(x)).wait(5))
+        app.post("/double")(lambda x: app.add_task(double, int(x)).wait(PATIENCE_S))
         outer = FastAPI()
         outer.mount("/inner", app)
         with client_of(outer) as client:

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request
 
 from catzilla import Catzilla
 from catzilla.background_tasks import TaskAbandoned, TaskCancelled
+from catzilla.conformance.rig import PATIENCE_S
 
 SLOW_S = 0.002
 MANY = 100
@@ -115,7 +116,7 @@ def test_a_second_start_reopens(client_of):
 
     for value in (1, 2, 3):
         with client_of(app):
-            assert app.add_task(abs, -value).wait(5) == value
+            assert app.add_task(abs, -value).wait(PATIENCE_S) == value
         with pytest.raises(RuntimeError):
             app.add_task(abs, -1)
 
@@ -151,7 +152,7 @@ def test_of_two_servers_only_the_last_to_leave_closes(client_of):
     with second:
         with first:
             pass
-        assert app.add_task(abs, -1).wait(5) == 1
+        assert app.add_task(abs, -1).wait(PATIENCE_S) == 1
     with pytest.raises(RuntimeError):
         app.add_task(abs, -1)
 
@@ -171,7 +172,7 @@ def test_a_startup_that_fails_is_reported_and_the_next_one_works(client_of):
     with pytest.raises(OSError, match="no database"), client_of(app):
         pass
     with client_of(app):
-        assert app.add_task(abs, -1).wait(5) == 1
+        assert app.add_task(abs, -1).wait(PATIENCE_S) == 1
 
 
 def test_the_context_itself_can_be_entered(resource):
@@ -213,7 +214,7 @@ def test_a_task_that_is_not_done_in_time_does_not_keep_the_server(client_of, cap
     # When the server stops
     with client_of(app):
         stuck = app.add_task(stick)
-        assert started.wait(20)
+        assert started.wait(PATIENCE_S)
         pending = app.add_task(abs, -1)
     never.set()
 
@@ -235,5 +236,5 @@ def test_output_of_tasks_is_flushed(client_of, monkeypatch):
     out = Buffered()
     with client_of(app):
         monkeypatch.setattr(sys, "stdout", out)
-        app.add_task(print, "from a task").wait(5)
+        app.add_task(print, "from a task").wait(PATIENCE_S)
     assert "from a task\n" in out.flushed
