@@ -51,6 +51,7 @@ def test_a_served_application(backend_name: str, capsys: pytest.CaptureFixture[s
     with served(app) as url:
         app.add_task(abs, -1, name="one").wait(PATIENCE_S)
         assert app.tasks is not None
+        eventually(lambda: app.get_task_stats().active_workers == 0, "the worker is idle")
         assert main(["top", f"{url}/tasks", "--once"]) == 0
         shown = capsys.readouterr().out
         assert f"{backend_name} on " in shown
