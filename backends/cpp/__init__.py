@@ -8,7 +8,7 @@ from catzilla.interface import EngineConfig
 
 class CppBackend:
     name = "cpp"
-    features = frozenset({"fork", "rows", "short-kernels", "kernels"})
+    features = frozenset({"fork", "rows", "short-kernels", "kernels", "callers"})
     handle_type = TaskResult
 
     def open(self, config: EngineConfig) -> Engine:

@@ -118,9 +118,8 @@ def test_a_global_that_changes_is_seen_by_the_next(
 
 
 def test_its_time_runs_out(system: TaskSystem) -> None:
-    task, native = ready(system, count, 10, timeout_ms=400)
-    result = task.submit(10**13)
-    until(lambda: result in system.compiling.computing())
+    task, native = ready(system, count, 10, timeout_ms=2_000)
+    result = task.submit(10**13)  # as Python it would not end
     assert isinstance(result.exception(PATIENCE_S), TaskTimeout)
     until(lambda: not system.compiling.computing())
     until(lambda: system.stats().stuck_workers == 0)

@@ -21,14 +21,26 @@ PyObject *leave(Engine *engine, const Ref &kernel, PyObject *fn, PyObject *const
     return PyObject_Vectorcall(fn, args, static_cast<std::size_t>(count), nullptr);
 }
 
-// A cancel that came after the task was taken, and before its kernel could be told.
-bool cancel_requested(Handle *handle)
+bool is_true(PyObject *object, PyObject *name)
+{
+    const Ref value(PyObject_GetAttr(object, name));
+    if (!value)
+        PyErr_Clear(); // an Ext that is not policy's
+    return value.is(Py_True);
+}
+
+// A cancel, or the end of the attempt's time, that came before its kernel could be told.
+bool stopped_before(Handle *handle)
 {
     PyObject *ext = ext_of(handle);
-    const Ref requested(ext != nullptr ? PyObject_GetAttr(ext, natives.s_cancel_requested) : nullptr);
-    if (!requested)
-        PyErr_Clear(); // an Ext that is not policy's
-    return requested.is(Py_True);
+    if (ext == nullptr)
+        return false;
+    if (is_true(ext, natives.s_cancel_requested))
+        return true;
+    const Ref attempt(PyObject_GetAttr(ext, natives.s_attempt));
+    if (!attempt)
+        PyErr_Clear();
+    return attempt && !attempt.is(Py_None) && is_true(attempt.get(), natives.s_condemned);
 }
 
 // When the interpreter's end unwinds the thread, the run stays: others may still look at it, to stop it.
@@ -57,49 +69,65 @@ Ref value_of_run(Engine *engine, Run &run)
     return value;
 }
 
-// The function's value, computed without the GIL; `detached`: it was stopped, and is settled.
-PyObject *compute(Engine *engine, Handle *handle, PyObject *const *args, Py_ssize_t count)
+// As try_kernel, without the GIL.
+PyObject *compute(Engine *engine, Handle *handle, const std::shared_ptr<const Kernel> &kernel, PyObject *const *args,
+                  Py_ssize_t count, bool bound, long &why)
 {
-    const Ref fn = Ref::to(handle->view->fn);
-    // Ours: looking at its guards may run Python code, which publishes another one.
-    const std::shared_ptr<const Kernel> kernel = handle->view->kernel;
-    long why = why::changed;
-    if (kernel->holds(fn.get())) {
-        std::unique_ptr<Run, DropRun> run;
-        Fit fit = Fit::failed;
-        try {
-            run.reset(std::make_unique<Run>(kernel, object_of(handle)).release());
-            fit = run->fill(fn.get(), args, count);
-        } catch (const std::bad_alloc &) {
-            PyErr_NoMemory();
-        }
-        if (fit == Fit::failed)
-            return nullptr;
-        if (fit == Fit::fits) {
-            int status;
-            run->rt.stop = handle->more != 0 && cancel_requested(handle);
-            engine->computing.add(*run);
-            const std::uintptr_t me = name_of_thread();
-            Py_BEGIN_ALLOW_THREADS;
-            engine->moments.gave(me);
-            status = run->call();
-            engine->moments.ask(me);
-            Py_END_ALLOW_THREADS;
-            engine->moments.got(me);
-            engine->computing.remove(*run);
-            if (status == CZ_OK)
-                return value_of_run(engine, *run).release();
-            if (status == CZ_STOPPED)
-                return PyObject_CallMethod(kernel->object.get(), "stopped", "O", object_of(handle));
-        }
-        why = fit == Fit::fits        ? static_cast<long>(run->rt.why)
-              : fit == Fit::too_large ? why::too_large
-                                      : why::other_types;
+    PyObject *fn = handle->view->fn;
+    why = why::changed;
+    if (!kernel->holds(fn))
+        return nullptr;
+    std::unique_ptr<Run, DropRun> run;
+    Fit fit = Fit::failed;
+    try {
+        run.reset(std::make_unique<Run>(kernel, object_of(handle)).release());
+        fit = run->fill(fn, args, count, bound);
+    } catch (const std::bad_alloc &) {
+        PyErr_NoMemory();
     }
-    return leave(engine, kernel->object, fn.get(), args, count, why);
+    why = fit == Fit::other_types ? why::other_types : fit == Fit::too_large ? why::too_large : why::raised;
+    if (fit != Fit::fits)
+        return nullptr;
+    int status;
+    run->rt.stop = handle->more != 0 && stopped_before(handle);
+    engine->computing.add(*run);
+    const std::uintptr_t me = name_of_thread();
+    Py_BEGIN_ALLOW_THREADS;
+    engine->moments.gave(me);
+    status = run->call();
+    engine->moments.ask(me);
+    Py_END_ALLOW_THREADS;
+    engine->moments.got(me);
+    engine->computing.remove(*run);
+    if (status == CZ_OK)
+        return value_of_run(engine, *run).release();
+    engine->moments.gave(me); // Python may keep the GIL for long
+    if (status == CZ_STOPPED)
+        return PyObject_CallMethod(kernel->object.get(), "stopped", "O", object_of(handle));
+    why = static_cast<long>(run->rt.why);
+    return nullptr;
+}
+
+PyObject *call_short(Engine *engine, Handle *handle, const Kernel &kernel, PyObject *const *args, Py_ssize_t count,
+                     long &why)
+{
+    PyObject *value = kernel.call_short(handle->view->fn, args, count, why);
+    if (value != nullptr)
+        engine->metrics.add_exclusive(Counter::native_executions);
+    else if (PyErr_Occurred())
+        why = why::raised;
+    return value;
 }
 
 } // namespace
+
+PyObject *try_kernel(Engine *engine, Handle *handle, const std::shared_ptr<const Kernel> &kernel, PyObject *const *args,
+                     Py_ssize_t count, bool bound, long &why)
+{
+    if (kernel->is_short)
+        return call_short(engine, handle, *kernel, args, count, why);
+    return compute(engine, handle, kernel, args, count, bound, why);
+}
 
 PyObject *call_kernel(Engine *engine, Handle *handle, PyObject *const *args, Py_ssize_t count)
 {
@@ -108,17 +136,24 @@ PyObject *call_kernel(Engine *engine, Handle *handle, PyObject *const *args, Py_
     if (thread->c_tracefunc != nullptr || thread->c_profilefunc != nullptr)
         return PyObject_Vectorcall(view->fn, args, static_cast<std::size_t>(count),
                                    nullptr); // who traces wants to see it
-    if (!view->kernel->is_short)
-        return compute(engine, handle, args, count);
     long why;
-    if (PyObject *value = view->kernel->call_short(view->fn, args, count, why)) {
-        engine->metrics.add_exclusive(Counter::native_executions);
-        return value;
+    PyObject *value;
+    Ref object;
+    if (view->kernel->is_short) {
+        value = call_short(engine, handle, *view->kernel, args, count, why);
+        if (value != nullptr || why == why::raised)
+            return value;
+        object = Ref::to(view->kernel->object.get());
+    } else {
+        // Ours: looking at its guards may run Python code, which publishes another one.
+        const std::shared_ptr<const Kernel> kernel = view->kernel;
+        value = compute(engine, handle, kernel, args, count, false, why);
+        if (value != nullptr || why == why::raised)
+            return value;
+        object = Ref::to(kernel->object.get());
     }
-    if (PyErr_Occurred())
-        return nullptr;
-    const Ref fn = Ref::to(view->fn), kernel = Ref::to(view->kernel->object.get());
-    return leave(engine, kernel, fn.get(), args, count, why);
+    const Ref fn = Ref::to(view->fn);
+    return leave(engine, object, fn.get(), args, count, why);
 }
 
 } // namespace catzilla

@@ -217,7 +217,7 @@ private:
     Run &run_;
 };
 
-Fit Run::fill(PyObject *fn, PyObject *const *args, Py_ssize_t count)
+Fit Run::fill(PyObject *fn, PyObject *const *args, Py_ssize_t count, bool bound)
 {
     const auto wanted = static_cast<Py_ssize_t>(kernel->params.size());
     if (count > wanted)
@@ -226,7 +226,7 @@ Fit Run::fill(PyObject *fn, PyObject *const *args, Py_ssize_t count)
     slots = writer.room<cz_value_t>(wanted + 1);
     Fit fit = Fit::fits;
     for (Py_ssize_t i = 0; i < wanted && fit == Fit::fits; i++) {
-        PyObject *value = Kernel::parameter(fn, args, count, i);
+        PyObject *value = bound && i < count ? args[i] : Kernel::parameter(fn, args, count, i);
         if (value == nullptr)
             return Fit::other_types;
         if (i >= count)

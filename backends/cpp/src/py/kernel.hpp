@@ -31,7 +31,7 @@ enum class Fit { fits, other_types, too_large, failed }; // failed: an exception
 // Why a kernel is not called, or not finished: what interface.Kernel.left is told. 0 and up: the kernel's reasons.
 namespace why
 {
-inline constexpr long other_types = -1, changed = -2, too_large = -3;
+inline constexpr long other_types = -1, changed = -2, too_large = -3, raised = -4; // raised: an exception is set
 }
 
 class Kernel
@@ -82,7 +82,8 @@ public:
     Run &operator=(const Run &) = delete;
     ~Run();
 
-    Fit fill(PyObject *fn, PyObject *const *args, Py_ssize_t count);
+    // bound: args are a value for every parameter, also for those that only a keyword reaches.
+    Fit fill(PyObject *fn, PyObject *const *args, Py_ssize_t count, bool bound);
     int call() { return kernel->call(slots, &result, &rt); } // without the GIL
     Ref value();                                             // null: an exception
     bool print();                                            // what it printed, by Python's print; false: an exception

@@ -1,4 +1,5 @@
 // catzilla.backends.cpp._native: the core as CPython sees it.
+#include "caller.hpp"
 #include "handle.hpp"
 #include "part.hpp"
 #include "plan.hpp"
@@ -66,6 +67,8 @@ void fill_natives()
     natives.s_runner = intern("runner");
     natives.s_kernel = intern("kernel");
     natives.s_cancel_requested = intern("cancel_requested");
+    natives.s_attempt = intern("attempt");
+    natives.s_condemned = intern("condemned");
 }
 
 PyTypeObject *made(PyTypeObject *type)
@@ -85,6 +88,7 @@ PYBIND11_MODULE(_native, m)
     natives.handle = made(make_handle_type());
     natives.plan = made(make_plan_type());
     natives.submitter = made(make_submitter_type());
+    natives.caller = made(make_caller_type());
     bind_queue(m);
     bind_workers(m);
     bind_allocator(m);

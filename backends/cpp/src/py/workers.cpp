@@ -1,4 +1,5 @@
 // interface.Workers: slots, the loop of a thread, and single runs.
+#include "caller.hpp"
 #include "gate.hpp"
 #include "here.hpp"
 #include "outcome.hpp"
@@ -93,6 +94,8 @@ struct WorkersPart : Part {
             PyList_SET_ITEM(handles.ptr(), static_cast<py::ssize_t>(i), found[i]);
         return handles;
     }
+
+    py::object caller(const py::object &kernel) const { return stolen(new_caller(kernel.ptr())); }
 
     void spawn_failed(long slot)
     {
@@ -254,6 +257,7 @@ void bind_workers(py::module_ &m)
         .def("snapshot", &WorkersPart::snapshot)
         .def("stop_kernel", &WorkersPart::stop_kernel)
         .def("kernels", &WorkersPart::kernels)
+        .def("caller", &WorkersPart::caller)
         .def("spawn_failed", &WorkersPart::spawn_failed)
         .def("stop", &WorkersPart::stop)
         .def("reopen", &WorkersPart::reopen);
