@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, Literal
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.live import Live
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +19,7 @@ from .top_sections import duration, sections
 from .top_watch import Look, Seen, Watch
 
 KEYS: Final = "q or Ctrl-C ends, space looks now"
+NAMES: Final = ("task", "error", "schedule", "when")  # columns of text, of any length
 REDRAW_S: Final = 1.0  # while nothing comes: the age of what is shown grows
 
 
@@ -43,9 +46,29 @@ def screen(look: Look, interval_s: float, source: str) -> None:
         return
 
 
-def picture(seen: Seen, source: str, interval_s: float, now_s: float) -> Group:
-    """State of the connection first: a low terminal cuts off what is below."""
-    return Group(_state(seen, source, interval_s, now_s), Text(""), *_tables(seen.snapshot))
+def picture(seen: Seen, source: str, interval_s: float, now_s: float) -> Picture:
+    return Picture([_state(seen, source, interval_s, now_s), Text("")], seen.snapshot)
+
+
+class Picture:
+    """State of the connection first; as much of the figures as there is room for, and none of them cut off."""
+
+    def __init__(self, head: list[Text], snapshot: dict[str, Any] | None) -> None:
+        self._head = head
+        self._snapshot = snapshot
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        parts: list[Any] = [*self._head]
+        for title, header, rows in () if self._snapshot is None else sections(self._snapshot):
+            parts += [Text(title, style="bold cyan"), _fitted(header, rows, options.max_width), Text("")]
+        lines = console.render_lines(Group(*parts), options.update(height=None), pad=False)
+        if len(lines) > options.size.height:
+            hidden = len(lines) - options.size.height + 1
+            more = Text(f"… {hidden} more lines in a taller terminal", style="dim")
+            lines = lines[:-hidden] + console.render_lines(more, options.update(height=None), pad=False)
+        for line in lines:
+            yield from line
+            yield Segment.line()
 
 
 def _state(seen: Seen, source: str, interval_s: float, now_s: float) -> Text:
@@ -64,13 +87,38 @@ def _state(seen: Seen, source: str, interval_s: float, now_s: float) -> Text:
     return text.append(f"\n{KEYS}", style="not bold dim default")
 
 
-def _tables(snapshot: dict[str, Any] | None) -> list[Any]:
-    parts: list[Any] = []
-    for title, header, rows in () if snapshot is None else sections(snapshot):
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        for index, name in enumerate(header):
-            table.add_column(Text(name), justify="left" if index == 0 else "right", overflow="ellipsis", no_wrap=True)
-        for row in rows:
-            table.add_row(*map(Text, row))
-        parts += [Text(title, style="bold cyan"), table, Text("")]
-    return parts
+def _fitted(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Table | Text:
+    """What is too wide gets narrower gaps, then goes without its p95; one row becomes text that wraps."""
+    padding = 2
+    if _width(header, rows, padding) > width:
+        padding = 1
+        if len(rows) == 1 and header[0] not in NAMES:
+            return _flowing([f"{name} {value}" for name, value in zip(header, rows[0], strict=True)], width)
+    if _width(header, rows, padding) > width:
+        kept = [index for index, name in enumerate(header) if name != "p95"]
+        header, rows = [header[index] for index in kept], [[row[index] for index in kept] for row in rows]
+    table = Table(box=None, pad_edge=False, padding=(0, padding, 0, 0), header_style="dim")
+    for index, column in enumerate(zip(header, *rows, strict=True)):
+        # Where there is still no room, names give way: a figure that is cut off is a wrong one.
+        least = None if column[0] in NAMES else max(map(len, column))
+        justify: Literal["left", "right"] = "left" if index == 0 else "right"
+        table.add_column(Text(column[0]), justify=justify, min_width=least, overflow="ellipsis", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _flowing(pairs: list[str], width: int) -> Text:
+    """On as few lines as there is room for, none broken inside a pair."""
+    lines = [pairs[0]]
+    for pair in pairs[1:]:
+        longer = f"{lines[-1]} · {pair}"
+        if len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(pair)
+    return Text("\n".join(lines))
+
+
+def _width(header: Sequence[str], rows: Sequence[Sequence[str]], padding: int) -> int:
+    return sum(max(map(len, column)) + padding for column in zip(header, *rows, strict=True))

@@ -96,10 +96,22 @@ def test_every_section_and_its_screen(system: TaskSystem) -> None:
     from catzilla.cli.top_screen import picture
     from catzilla.cli.top_watch import Seen
 
-    console = rich.Console(record=True, width=140, file=open("/dev/null", "w"))  # noqa: SIM115
-    with console.file:
-        console.print(picture(Seen(view.snapshot(), 1.0), "here", 1.0, 1.0))
-    assert "by the clock" in console.export_text()
+    def shown_at(width: int, height: int) -> str:
+        with open("/dev/null", "w") as nowhere:
+            console = rich.Console(record=True, width=width, height=height, file=nowhere)
+            console.print(picture(Seen(view.snapshot(), 1.0), "here", 1.0, 1.0))
+            return str(console.export_text())
+
+    assert "by the clock" in shown_at(140, 60)
+    assert "more lines" not in shown_at(140, 60)
+    # In a common terminal no figure is cut off, and what is below is announced.
+    small = shown_at(80, 24)
+    assert len(small.splitlines()) == 24
+    assert "more lines in a taller terminal" in small.splitlines()[-1]
+    assert " · timed out 0" in small or "\ntimed out 0" in small
+    lanes = small[small.index("Lanes") : small.index("Tasks")].splitlines()
+    assert [line for line in lanes if "…" in line] == []
+    assert lanes[1].split()[-1] == "state"
     gate.set()
     assert running.wait(PATIENCE_S)
 

@@ -149,10 +149,10 @@ def served(app: Any, port: int) -> Iterator[None]:
 
 
 @pytest.fixture
-def app(backend_name: str) -> Any:
+def app(one_backend_name: str) -> Any:
     from catzilla import Catzilla
 
-    app = Catzilla(backend=backend_name)
+    app = Catzilla(backend=one_backend_name)
     app.enable_background_tasks(workers=2, enable_auto_scaling=False)
     app.enable_dashboard("/tasks")
     return app
