@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +23,9 @@ native: Any = pytest.importorskip("catzilla.backends.cpp._native", exc_type=Impo
 
 SOURCES = Path(__file__).parents[2] / "backends" / "cpp"
 PATIENCE_S = 30
-MB = 1_000_000
 
 
 def nothing() -> None: ...
-
-
-def fail() -> None:
-    raise ValueError("on purpose")
-
-
-def pair(one: object, other: object) -> list[object]:
-    return [one, other]
 
 
 @pytest.fixture
@@ -138,25 +129,6 @@ def test_a_tree_of_tasks_that_wait_for_their_own(system: TaskSystem) -> None:
 # -- memory --------------------------------------------------------------------------------------
 
 
-def test_a_pending_task_takes_96_bytes(system: TaskSystem) -> None:
-    assert native.CELL_BYTES == 96
-    system.add_task(nothing).wait()
-    system.pause()
-    before = cells(system)["allocated_bytes"]
-    results = [system.add_task(nothing) for _ in range(100_000)]
-    assert cells(system)["allocated_bytes"] - before == 9_600_000
-    assert cells(system)["active_bytes"] < 10_300_000
-    system.resume()
-    results[-1].wait(PATIENCE_S)
-    results.clear()
-    assert system.drain(PATIENCE_S)
-    assert cells(system)["allocated_bytes"] <= before + 10_000
-    deadline = time.monotonic() + PATIENCE_S
-    while cells(system)["active_bytes"] >= MB and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert cells(system)["active_bytes"] < MB
-
-
 def test_cancelled_tasks_are_gone_at_once(system: TaskSystem) -> None:
     system.add_task(nothing).wait()
     system.pause()
@@ -168,69 +140,6 @@ def test_cancelled_tasks_are_gone_at_once(system: TaskSystem) -> None:
     assert cells(system)["allocated_bytes"] < 20_000
     assert system.memory_stats()["arenas"]["records"]["allocated_bytes"] < 200_000
     system.resume()
-
-
-WAYS: dict[str, Callable[[TaskSystem, int], object]] = {
-    "completed": lambda system, n: [r.wait() for r in [system.add_task(pair, 1, [2]) for _ in range(n)]],
-    "keywords": lambda system, n: [r.wait() for r in [system.add_task(pair, one=1, other=2) for _ in range(n)]],
-    "failed": lambda system, n: [r.exception() for r in [system.add_task(fail) for _ in range(n)]],
-    "cancelled": lambda system, n: [system.add_task(nothing, delay_ms=60_000).cancel() for _ in range(n)],
-    "batched": lambda system, n: system.add_tasks(pair, [(1, 2)] * n).wait(),
-    "followed": lambda system, n: [r.wait() for r in [system.add_task(nothing).then(type) for _ in range(n)]],
-    "retried": lambda system, n: [
-        r.exception() for r in [system.add_task(fail, max_retries=1, retry_base_ms=0.01) for _ in range(n)]
-    ],
-}
-
-
-@pytest.mark.stress
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("way", WAYS)
-def test_nothing_leaks(system: TaskSystem, way: str) -> None:
-    run = WAYS[way]
-
-    def settled() -> tuple[int, int, int]:
-        assert system.drain(PATIENCE_S)
-        deadline = time.monotonic() + PATIENCE_S
-        while cells(system)["allocated_bytes"] > 20_000 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        gc.collect()
-        records: int = system.memory_stats()["arenas"]["records"]["allocated_bytes"]
-        return cells(system)["allocated_bytes"], records, len(gc.get_objects())
-
-    # Given a system that has run some already
-    run(system, 2_000)
-    _, records, objects = settled()
-    # When it runs more
-    for _ in range(3):
-        run(system, 2_000)
-    # Then no cell, no record and no object is left over
-    cells_left, records_left, objects_left = settled()
-    assert cells_left <= 20_000
-    assert records_left <= records + 100_000  # the second worker's histograms may have come
-    assert objects_left - objects < 1_500
-
-
-def test_a_value_may_lead_back_to_its_handle(system: TaskSystem) -> None:
-    class Thing:
-        alive = 0
-
-        def __init__(self) -> None:
-            Thing.alive += 1
-
-        def __del__(self) -> None:
-            Thing.alive -= 1
-
-    def make() -> Thing:
-        return Thing()
-
-    for _ in range(100):
-        result = system.add_task(make)
-        result.wait(PATIENCE_S).result = result  # type: ignore[attr-defined]
-        del result
-    system.add_task(nothing).wait(PATIENCE_S)
-    gc.collect()
-    assert Thing.alive == 0
 
 
 def test_a_system_that_nobody_has_any_more_is_freed() -> None:
@@ -245,57 +154,6 @@ def test_a_system_that_nobody_has_any_more_is_freed() -> None:
         gc.collect()
         time.sleep(0.01)
     assert watch() is None
-
-
-def test_without_memory_a_submit_raises_and_harms_nothing(system: TaskSystem) -> None:
-    system.add_task(nothing).wait()
-    system.pause()
-    accepted, refused = [], 0
-    native.fail_after(0)
-    try:
-        for _ in range(5_000):
-            try:
-                accepted.append(system.add_task(nothing))
-            except MemoryError:
-                refused += 1
-        with pytest.raises(MemoryError):
-            system.add_task(nothing, delay_ms=1)
-    finally:
-        native.fail_after(-1)
-    assert refused > 0
-    assert system.stats().total_queued == len(accepted)
-    system.resume()
-    assert [result.wait(PATIENCE_S) for result in accepted] == [None] * len(accepted)
-    assert system.add_task(pair, 1, 2).wait(PATIENCE_S) == [1, 2]
-
-
-@pytest.mark.parametrize("nth", range(10))
-def test_an_allocation_that_fails_anywhere(nth: int) -> None:
-    """Each allocation of a mixed handful of tasks in turn: what is accepted comes to an end."""
-    # A continuation that finds no memory for its callback stays a promise: the shutdown gives it up.
-    system = TaskSystem(backend="cpp", workers=2, enable_auto_scaling=False, shutdown_timeout=0.2)
-    system.add_task(nothing).wait()
-    results = []
-    native.fail_after(nth)
-    try:
-        for make in (
-            lambda: system.add_task(fail),
-            lambda: system.add_task(nothing, delay_ms=1),
-            lambda: system.add_task(fail, max_retries=2, retry_base_ms=0.1),
-            lambda: system.add_task(nothing).then(lambda _: 1),
-        ):
-            try:
-                results.append(make())
-            except MemoryError:
-                pass
-        time.sleep(0.02)
-    finally:
-        native.fail_after(-1)
-    system.supervisor.wake()
-    for result in results:
-        result.exception(PATIENCE_S)
-    assert system.add_task(pair, 1, 2).wait(PATIENCE_S) == [1, 2]
-    system.shutdown()
 
 
 # -- the end -------------------------------------------------------------------------------------
