@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
+from .parameters import A_YEAR_S
 from .rows import Rows
 from .timeouts import check_timeout
 
@@ -45,7 +46,7 @@ class BatchResult(Sequence["TaskResult[R]"], Generic[R]):
             return self._handles.wait(timeout)
         if timeout is None:
             return [handle.wait() for handle in self._handles]
-        end = monotonic() + timeout
+        end = monotonic() + min(timeout, A_YEAR_S)
         return [handle.wait(max(0.0, end - monotonic())) for handle in self._handles]
 
     def exceptions(self, timeout: float | None = None) -> list[BaseException | None]:
@@ -55,7 +56,7 @@ class BatchResult(Sequence["TaskResult[R]"], Generic[R]):
             return self._handles.exceptions(timeout)
         if timeout is None:
             return [handle.exception() for handle in self._handles]
-        end = monotonic() + timeout
+        end = monotonic() + min(timeout, A_YEAR_S)
         return [handle.exception(max(0.0, end - monotonic())) for handle in self._handles]
 
     def done(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from .parameters import A_YEAR_S
 from .timeouts import check_timeout
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class BufferResult(Generic[B]):
         """
         check_timeout(timeout)
         try:
-            end = None if timeout is None else monotonic() + timeout
+            end = None if timeout is None else monotonic() + min(timeout, A_YEAR_S)
             for part in self.parts:
                 part.wait(None if end is None else max(0.0, end - monotonic()))
             return self._out
@@ -46,7 +47,7 @@ class BufferResult(Generic[B]):
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """That of the first part that did not complete, or None; waits for all of them, as ``wait`` does."""
         check_timeout(timeout)
-        end = None if timeout is None else monotonic() + timeout
+        end = None if timeout is None else monotonic() + min(timeout, A_YEAR_S)
         errors = [part.exception(None if end is None else max(0.0, end - monotonic())) for part in self.parts]
         return next((error for error in errors if error is not None), None)
 

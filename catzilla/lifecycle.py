@@ -39,8 +39,8 @@ class ShutdownReport:
 
 
 def _ns(timeout: float) -> int:
-    """Of seconds; infinitely many are the longest timeout there is."""
-    return int(min(timeout, A_YEAR_S) * 1e9)
+    """Of seconds; infinitely many are the longest timeout there is, and less than none are none."""
+    return int(max(0, min(timeout, A_YEAR_S)) * 1e9)
 
 
 def drain(system: TaskSystem, timeout: float | None) -> bool:

@@ -22,6 +22,7 @@ from .compiling import MOST_DEOPTS, STOPPED, Native, run_native
 from .errors import TaskCancelled
 from .ext import Ext
 from .interface import CANCELLED, COMPLETED, DETACHED, FAILED, TIMED_OUT, Handle
+from .parameters import A_YEAR_S
 from .plan import Plan, Spec
 
 if TYPE_CHECKING:
@@ -424,7 +425,7 @@ class Rows(Sequence[Any]):
 
     def wait(self, timeout: float | None) -> list[Any]:
         """As BatchResult.wait."""
-        end = None if timeout is None else monotonic() + timeout
+        end = None if timeout is None else monotonic() + min(timeout, A_YEAR_S)
         for part in self.parts:
             part.handle.exception(_left(end))
             bad = part.first_bad()
@@ -438,7 +439,7 @@ class Rows(Sequence[Any]):
         return values
 
     def exceptions(self, timeout: float | None) -> list[BaseException | None]:
-        end = None if timeout is None else monotonic() + timeout
+        end = None if timeout is None else monotonic() + min(timeout, A_YEAR_S)
         errors: list[BaseException | None] = []
         for part in self.parts:
             part.handle.exception(_left(end))

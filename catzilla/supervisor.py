@@ -74,12 +74,16 @@ class Supervisor:
         if self._stopped:
             return
         self.started = True
-        lifecycle.started(self._system)  # here and not on the new thread: an exit may be quicker than it
-        self._next_ns = sys.maxsize
         try:
+            lifecycle.started(self._system)  # here and not on the new thread: an exit may be quicker than it
+            self._next_ns = sys.maxsize
             _thread.start_new_thread(self._start_thread, ())
         except RuntimeError as error:
+            self.started = False  # here: the submitter's stack may be too full for another call
             self._not_started(error)
+        except BaseException:  # a signal's handler raised in the first submit
+            self.started = False
+            raise
 
     def _start_thread(self) -> None:
         name = f"{self._system.threads.name_prefix}-supervisor"

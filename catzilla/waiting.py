@@ -53,9 +53,11 @@ class Waiting:
 
     def wait(self, handle: Handle, timeout: float | None) -> bool:
         """Until it is done or ``timeout`` seconds are over; False: they are."""
-        timeout_ns = -1 if timeout is None or timeout > LONGEST_S else max(0, int(timeout * 1e9))
+        timeout_ns = -1 if timeout is None or timeout > LONGEST_S else int(max(0, timeout) * 1e9)
         if handle.state() >= COMPLETED or timeout_ns == 0:
             return handle.wait_ns(0)
+        if not self._system.supervisor.started:
+            self._system.wake()  # its start failed in the submit, whose stack was full, say
         self._check_loop()
         # Of several systems, if one runs inside another: its workers may wait for ours.
         current = (system.engine.workers.current() for system in lifecycle.started_systems())

@@ -351,3 +351,42 @@ def test_failed_waits_inside_many_functions_leak_nothing(one: TaskSystem) -> Non
 def test_a_thread_that_is_no_worker_never_runs_tasks(one: TaskSystem) -> None:
     names = {one.add_task(lambda: threading.current_thread().name).wait() for _ in range(50)}
     assert threading.current_thread().name not in names
+
+
+@pytest.mark.parametrize("timeout", [float("-inf"), -1, float("inf"), 10**400], ids=["-inf", "-1", "inf", "huge"])
+def test_a_timeout_that_no_clock_can_hold(one: TaskSystem, timeout: float) -> None:
+    # Given something that is done, and something that is not
+    done = one.add_tasks(int, [("1",), ("2",)])
+    assert done.wait(PATIENCE_S) == [1, 2]
+    assert done.wait(timeout) == [1, 2]
+    if timeout < 0:
+        later = one.add_task(int, delay_ms=60_000)
+        batch = one.add_tasks(int, [("1",)], delay_ms=60_000)
+        for wait in (later.wait, batch.wait):
+            with pytest.raises(TimeoutError):
+                wait(timeout)
+    else:
+        assert one.add_task(int, "3", delay_ms=5).wait(timeout) == 3
+        assert one.add_tasks(int, [("3",)], delay_ms=5).wait(timeout) == [3]
+        assert one.drain(timeout)
+    one.shutdown(timeout=timeout)
+
+
+def test_a_first_submit_that_is_interrupted_leaves_a_system_that_starts(
+    open_system: OpenSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a system whose supervisor could not be started in the first submit, as the stack was full
+    from catzilla import lifecycle
+
+    system = open_system(workers=1)
+    started = lifecycle.started
+
+    def stack_is_full(_: TaskSystem) -> None:
+        monkeypatch.setattr(lifecycle, "started", started)
+        raise RecursionError
+
+    monkeypatch.setattr(lifecycle, "started", stack_is_full)
+    result = system.add_task(int, "1")
+    # Then it starts with the first wait at the latest
+    assert result.wait(PATIENCE_S) == 1
+    assert system.add_task(int, "2").wait(PATIENCE_S) == 2
