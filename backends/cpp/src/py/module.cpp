@@ -69,6 +69,10 @@ void fill_natives()
     natives.s_cancel_requested = intern("cancel_requested");
     natives.s_attempt = intern("attempt");
     natives.s_condemned = intern("condemned");
+    natives.s_func = intern("func");
+    natives.s_args = intern("args");
+    natives.s_keywords = intern("keywords");
+    natives.partial = reinterpret_cast<PyTypeObject *>(from("functools", "partial"));
 }
 
 PyTypeObject *made(PyTypeObject *type)

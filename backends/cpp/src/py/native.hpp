@@ -39,10 +39,12 @@ struct Engine;
 // What is looked up once. Plain pointers: nothing of it is torn down when the process ends.
 struct Natives {
     PyTypeObject *handle, *plan, *submitter, *caller;
+    PyTypeObject *partial; // functools.partial
     PyObject *again, *detached, *condemned, *interrupted;
     PyObject *safepoint, *empty;
     PyObject *s_context, *s_kwargs, *s_on_settled, *s_failed, *s_wait, *s_due_ns, *s_timed, *s_tb_next;
     PyObject *s_fn, *s_lane, *s_arity, *s_runner, *s_kernel, *s_cancel_requested, *s_attempt, *s_condemned;
+    PyObject *s_func, *s_args, *s_keywords;
 };
 extern Natives natives; // module.cpp
 

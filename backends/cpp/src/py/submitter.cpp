@@ -9,11 +9,16 @@
 
 #include <structmember.h>
 
+#include <algorithm>
+#include <array>
+
 namespace catzilla
 {
 
 namespace
 {
+
+constexpr Py_ssize_t most_bound = 16; // the function and arguments of a bound call; one with more goes to policy
 
 // A positional call of a known plan, on a lane with room, becomes a handle here; everything else goes to policy's
 // fallback as it came.
@@ -106,20 +111,16 @@ PlanView *find_plan(Submitter *self, PyObject *fn)
     return view;
 }
 
-PyObject *submit(PyObject *callable, PyObject *const *args, std::size_t flags, PyObject *names)
+// args[0] is what has a plan. Null without an error: policy is to be asked.
+inline PyObject *accept(Submitter *self, PyObject *const *args, Py_ssize_t count)
 {
-    auto *self = reinterpret_cast<Submitter *>(callable);
     Engine *engine = self->engine;
-    const Py_ssize_t count = PyVectorcall_NARGS(flags) - 1;
-    PlanView *view = nullptr;
-    if (names == nullptr && count >= 0 && !engine->closed) {
-        view = find_plan(self, args[0]);
-        if (view == nullptr && PyErr_Occurred())
-            return nullptr;
-    }
-    if (view == nullptr || count < view->least || count > view->most) {
-        Py_XDECREF(view);
-        return PyObject_Vectorcall(self->fallback, args, flags & ~PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+    PlanView *view = find_plan(self, args[0]);
+    if (view == nullptr)
+        return nullptr;
+    if (count < view->least || count > view->most) {
+        Py_DECREF(view);
+        return nullptr;
     }
     PyObject *ext = nullptr, *payload = nullptr;
     if (!current_ext(engine, ext)) {
@@ -146,7 +147,7 @@ PyObject *submit(PyObject *callable, PyObject *const *args, std::size_t flags, P
         Py_XDECREF(ext);
         Py_XDECREF(payload);
         Py_DECREF(view);
-        return PyObject_Vectorcall(self->fallback, args, flags & ~PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+        return nullptr;
     }
     Handle *handle = new_handle(engine, view, payload, ext, count == 1 ? flag::one_arg : 0, now_ns());
     Py_DECREF(view);
@@ -166,6 +167,53 @@ PyObject *submit(PyObject *callable, PyObject *const *args, std::size_t flags, P
             busy(engine, lane);
     }
     return object_of(handle);
+}
+
+// Of a bound method, or of a partial without keywords: its function, and what comes before the arguments of a call.
+// False: policy is to be asked, or an error is set.
+bool take_apart(PyObject *callable, Ref &fn, Ref &bound)
+{
+    if (Py_IS_TYPE(callable, &PyMethod_Type)) {
+        fn = Ref::to(PyMethod_GET_FUNCTION(callable));
+        bound = Ref(PyTuple_Pack(1, PyMethod_GET_SELF(callable)));
+    } else {
+        const Ref keywords(PyObject_GetAttr(callable, natives.s_keywords));
+        if (!keywords || !PyDict_CheckExact(keywords.get()) || PyDict_GET_SIZE(keywords.get()) > 0)
+            return false;
+        fn = Ref(PyObject_GetAttr(callable, natives.s_func));
+        if (fn)
+            bound = Ref(PyObject_GetAttr(callable, natives.s_args));
+    }
+    return fn && bound && PyFunction_Check(fn.get()) && PyTuple_CheckExact(bound.get());
+}
+
+// A bound method or a partial, as accept(). Policy keeps the plan of its function and none of its own (submitting.py,
+// _unwrapped, which is the reference for what counts).
+[[gnu::noinline]] PyObject *accept_bound(Submitter *self, PyObject *const *args, Py_ssize_t count)
+{
+    Ref fn, bound;
+    if (!take_apart(args[0], fn, bound))
+        return nullptr;
+    const Py_ssize_t before = PyTuple_GET_SIZE(bound.get());
+    std::array<PyObject *, most_bound> call{fn.get()};
+    if (1 + before + count > most_bound)
+        return nullptr;
+    std::copy_n(&PyTuple_GET_ITEM(bound.get(), 0), before, call.begin() + 1);
+    std::copy_n(args + 1, count, call.begin() + 1 + before);
+    return accept(self, call.data(), before + count);
+}
+
+PyObject *submit(PyObject *callable, PyObject *const *args, std::size_t flags, PyObject *names)
+{
+    auto *self = reinterpret_cast<Submitter *>(callable);
+    const Py_ssize_t count = PyVectorcall_NARGS(flags) - 1;
+    if (names == nullptr && count >= 0 && !self->engine->closed) {
+        const bool binds = Py_IS_TYPE(args[0], &PyMethod_Type) || Py_IS_TYPE(args[0], natives.partial);
+        PyObject *handle = binds ? accept_bound(self, args, count) : accept(self, args, count);
+        if (handle != nullptr || PyErr_Occurred())
+            return handle;
+    }
+    return PyObject_Vectorcall(self->fallback, args, flags & ~PY_VECTORCALL_ARGUMENTS_OFFSET, names);
 }
 
 } // namespace
