@@ -62,7 +62,7 @@ PROMISES = (
         lambda at: (
             "what takes Python 20 us, compiled: "
             f"{at('cpu-compiled', C, 'vs_python')} times a plain Python loop. Go's pool with the same steps does "
-            f"{at('cpu-compiled', GO, 'w2_per_s')}/s: here each call with a loop goes through cffi, some microseconds"
+            f"{at('cpu-compiled', GO, 'w2_per_s')}/s: there no lock is taken that all threads share"
         ),
     ),
     Promise(

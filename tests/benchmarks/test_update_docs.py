@@ -110,3 +110,7 @@ def test_each_promise_names_a_target_and_figures_that_exist() -> None:
         if promise.target:
             assert by_name[promise.target].scenario == promise.scenario
         promise.note(Figures(everything))  # looks each of its metrics up
+
+
+def test_the_pages_show_the_saved_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert update_docs.main(["--check"]) == 0, capsys.readouterr()
