@@ -84,19 +84,23 @@ def _built(target: Path, build: Sequence[str]) -> str:
     return ""
 
 
-def _version(command: Sequence[str]) -> str:
+def _version(command: Sequence[str]) -> tuple[str, str]:
+    """Of a tool; and why it cannot be used: rustup's rustc is there and does not run before it has a toolchain."""
+    if shutil.which(command[0]) is None:
+        return "", f"no {command[0]} (see benchmarks/anchors/README.md)"
     try:
         told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return told.splitlines()[0].removeprefix("go version ")
+    except (OSError, subprocess.SubprocessError) as error:
+        said = (getattr(error, "stderr", None) or "").strip() or str(error)
+        return "", f"{' '.join(command)} failed: {said.splitlines()[0][:160]}"
+    return told.splitlines()[0].removeprefix("go version "), ""
 
 
 def _offers(
     names: dict[str, tuple[list[str], str, frozenset[str]]], language: str, build: list[str], version: list[str]
 ) -> list[Offer]:
     """``names``: for each the arguments of its program, its settings, and what it can."""
-    tool = shutil.which(build[0])
+    told, absent = _version(version)
     target, command = _program(language, build)
     return [
         Offer(
@@ -104,8 +108,8 @@ def _offers(
             partial(Anchor, command=[str(target), *arguments]),
             can,
             settings,
-            absent="" if tool else f"no {build[0]} (see benchmarks/anchors/README.md)",
-            version=_version(version) if tool else "",
+            absent=absent,
+            version=told,
             prepare=partial(_built, target, command),
         )
         for name, (arguments, settings, can) in names.items()

@@ -170,6 +170,18 @@ class TestScenarios:
         assert micros([1000, 3000, 2000], "x_")["x_p50_us"] == 2
 
 
+def test_a_tool_that_is_there_and_does_not_run_makes_its_rival_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rustc = tmp_path / "rustc"
+    rustc.write_text("#!/bin/sh\necho 'error: no default toolchain is configured' >&2\nexit 1\n")
+    rustc.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    absent = {one.name: one.absent for one in all_offers()}
+    assert absent["Rust, std mpsc"] == "rustc --version failed: error: no default toolchain is configured"
+    assert absent["Go, buffered channel"].startswith("no go ")
+
+
 @pytest.mark.parametrize(
     "one",
     [one for one in all_offers() if not (one.ours or one.slow or one.version or one.absent)],
