@@ -146,11 +146,10 @@ def test_nothing_leaks(native: Native, system: TaskSystem, way: str) -> None:
         objects, records, memory = settled()
         # Then nothing has grown; an allocator that spreads does so once, a leak every time
         assert objects - before_objects < 5_000
-        assert records - before_records < 400_000  # histograms, and a table of due times that doubled
-        grown.append(memory - before_memory)
-        if grown[-1] < 2 * MB:
+        grown.append((memory - before_memory, records - before_records))
+        if grown[-1][0] < 2 * MB and grown[-1][1] < 400_000:  # histograms, and a table of due times that doubled
             return
-    pytest.fail(f"resident memory grew every time, by {grown} bytes")
+    pytest.fail(f"resident memory and records grew every time, by {grown} bytes")
 
 
 def test_a_value_may_lead_back_to_its_handle(system: TaskSystem) -> None:
