@@ -83,7 +83,7 @@ __attribute__((noinline)) static void make_ready(cz_slab_t *slab)
 
 static cz_slab_t *new_slab(cz_pool_t *pool)
 {
-    bool first = cz_count_read(&pool->arena->held_bytes) == 0;
+    bool first = pool->slab == NULL;
     cz_slab_t *slab = pool->spare;
     if (slab != NULL)
         pool->spare = slab->next;
