@@ -16,6 +16,7 @@ INTEGERS: Final = {"b": "int8", "h": "int16", "i": "int32", "q": "int64"}
 UNSIGNED: Final = {"B": "uint8", "H": "uint16", "I": "uint32", "Q": "uint64"}
 FLOATS: Final = {"f": "float32", "d": "float64"}
 NAMES: Final = {**INTEGERS, **UNSIGNED, **FLOATS, "?": "bool"}
+LARGE: Final = 4 << 20  # bytes of a buffer, from which on huge pages are asked for
 SIZES: Final = {"b": 1, "h": 2, "i": 4, "q": 8, "B": 1, "H": 2, "I": 4, "Q": 8, "f": 4, "d": 8, "?": 1}
 
 _KINDS: Final = {"bhilqn": INTEGERS, "BHILQN": UNSIGNED, "fd": FLOATS, "?": {"?": "bool"}}
@@ -67,6 +68,22 @@ def make(letter: str, length: int) -> Any:
     if letter == "?":
         return memoryview(bytearray(max(1, length))).cast("?")[:length]
     return array(letter, bytes(length * SIZES[letter]))
+
+
+def room(size: int) -> Any:
+    """A new buffer of so many zero bytes. A large one lies on huge pages where the system has some to give: the kernel
+    clears and maps 2 MiB in the time of a few pages of 4 KiB, and touching those costs more than packing a row."""
+    if size >= LARGE:
+        import mmap
+
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            try:
+                pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+                pages.madvise(mmap.MADV_HUGEPAGE)
+                return pages
+            except OSError:  # a kernel without them, or no memory: then the line below says so
+                pass
+    return bytearray(size)
 
 
 def check_overlap(out: memoryview, columns: list[memoryview]) -> None:

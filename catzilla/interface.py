@@ -171,14 +171,27 @@ class Queue(Protocol):
     ) -> Sequence[Handle] | None:
         """Accept every row or none (None: no room)."""
 
-    # Of a backend with the feature "rows", which does the two of them for whole batches of compiled tasks.
+    # Of a backend with the feature "rows", which does these for whole batches of compiled tasks.
 
     def pack_rows(
-        self, rows: Sequence[Any], type_code: bytes, defaults: tuple[Any, ...], begin: int, end: int
-    ) -> tuple[tuple[Any, ...], list[int]] | None:
-        """``rows[begin:end]`` of a list or tuple as columns, one buffer for each argument (as Kernel.type_code says:
-        int64, float64 or a byte), and which rows do not fit, counted from ``begin``: another type, an int beyond 64
-        bits; their elements are 0. None: a row is no tuple, or not as long as the function takes with ``defaults``.
+        self,
+        rows: Sequence[Any],
+        type_code: bytes,
+        defaults: tuple[Any, ...],
+        begin: int,
+        end: int,
+        columns: tuple[Any, ...],
+    ) -> list[int] | None:
+        """``rows[begin:end]`` of a list or tuple into the same elements of ``columns``, a writable buffer for each
+        argument (as Kernel.type_code says: of int64, float64 or bytes). Gives which rows do not fit, counted from
+        ``begin``: another type, an int beyond 64 bits; their elements are 0. None: a row is no tuple, or not as long
+        as the function takes with ``defaults``. Raises ValueError for a column that is too short.
+        """
+
+    def unpack_rows(self, column: Any, letter: str, begin: int, end: int) -> list[Any]:
+        """The elements ``begin`` to ``end`` of a buffer of ``q``, ``d`` or ``?`` (as memoryview has it) as a list.
+
+        Raises ValueError for one that is too short.
         """
 
     def finished(self, plan: Plan, values: list[Any], ready_ns: int) -> Sequence[Handle]:

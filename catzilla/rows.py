@@ -17,7 +17,7 @@ from time import monotonic, monotonic_ns
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
-from .columns import SIZES, make
+from .columns import SIZES, room
 from .compiling import MOST_DEOPTS, STOPPED, Native, run_native
 from .errors import TaskCancelled
 from .ext import Ext
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from .system import TaskSystem
 
 LEAST_ROWS: Final = 64  # fewer: handing parts over costs more than the handles
-MOST_ROWS: Final = 1 << 14  # of a part: packing one holds the GIL for a fraction of a millisecond
+MOST_ROWS: Final = 1 << 17  # of a part: a few hundred of them are objects enough for the collector to go over the rows
+SLICE: Final = 1 << 14  # rows that are packed at once: it holds the GIL for a fraction of a millisecond
 PARTS_EACH: Final = 4  # for each worker, of what has loops: rows may take different times
 FEW: Final = 256  # of rows without a loop: less is not worth a part
 BLOCK: Final = 64  # rows that Python does before it looks again whether there is a kernel, or a cancel
@@ -88,9 +89,11 @@ class Part:
         context: Context | None,
     ) -> None:
         self.rows = rows
-        self.columns = columns  # no memoryviews: the collector cannot clear one that has a view of its own
+        # Of the whole batch; this part's elements begin at ``first``. No memoryviews: the collector cannot clear one
+        # that has a view of its own.
+        self.columns = columns
+        self.out = out
         self.odd = odd  # rows that the kernel does not take
-        self.out = out  # of the whole batch; this part's begin at ``first``
         self.first = first
         self.size = size
         self.context = context
@@ -115,19 +118,25 @@ class Part:
         """Where its results go. Not to be kept: the collector cannot clear a memoryview that another one looks at."""
         return _view(self.out, self.rows.out)[self.first : self.first + self.size]
 
+    def inputs(self) -> list[memoryview]:
+        """As results(), of its arguments; those of rows that have ended may be their results."""
+        columns = zip(self.columns, self.rows.formats, strict=True)
+        return [_view(column, letter)[self.first : self.first + self.size] for column, letter in columns]
+
     def values(self) -> list[Any]:
         """Of all rows; only when each has one."""
-        values = self.results().tolist()
+        values = self.rows.unpack(self.out, self.first, self.first + self.size)
         for index, value in self.others.items():
             values[index] = value
         return values
 
     def arguments(self, index: int) -> tuple[Any, ...]:
+        """Of a row that has not ended."""
         row = self.odd.get(index)
         if row is not None:
             return tuple(row)
         columns = zip(self.columns, self.rows.formats, strict=True)
-        return tuple(_view(column, letter)[index] for column, letter in columns)
+        return tuple(_view(column, letter)[self.first + index] for column, letter in columns)
 
     def first_bad(self) -> int | None:
         """The first row that ended without a value."""
@@ -274,6 +283,9 @@ class RowRunner:
     def count(self, what: str | int, n: int) -> None:
         self.system.row_counts.add(what, n)
 
+    def unpack(self, column: Any, begin: int, end: int) -> list[Any]:
+        return self.system.engine.queue.unpack_rows(column, self.out, begin, end)
+
     def finished(self, values: list[Any], ready_ns: int) -> Sequence[Any]:
         return self.system.engine.queue.finished(self._rows_plan, values, ready_ns)
 
@@ -335,7 +347,7 @@ class RowRunner:
                     self._interpret(part, 1)
                     continue
                 if run is None or run.kernel is not kernel:
-                    run = kernel.start_map(list(part.columns), part.results())
+                    run = kernel.start_map(part.inputs(), part.results())
                     before, flag = flag, run.rt
                     running[handle] = flag
                     if before.stop:
@@ -432,7 +444,7 @@ class Rows(Sequence[Any]):
             if bad is not None:
                 part.handle_of(bad).wait(_left(end))
         first = self.parts[0]
-        values: list[Any] = (first.out if first.rows.out == "d" else _view(first.out, first.rows.out)).tolist()
+        values = first.rows.unpack(first.out, 0, len(self))
         for part in self.parts:
             for index, value in part.others.items():
                 values[part.first + index] = value
@@ -507,19 +519,23 @@ def _pack(system: TaskSystem, runner: RowRunner, kernel: Any, rows: Any) -> list
     context = copy_context()
     parts = []
     odd_left = len(rows) // ODD_SHARE
-    # Its pages come where it is first written to: by the workers. (An array of floats is quicker to make a list of.)
-    out = make("d", len(rows)) if runner.out == "d" else bytearray(len(rows) * SIZES[runner.out])
+    columns = tuple(room(len(rows) * SIZES[letter]) for letter in runner.formats)
+    # A result may lie where an argument of its row was: that much less memory to touch, and nobody asks for it again.
+    size = SIZES[runner.out]
+    alike = (column for column, letter in zip(columns, runner.formats, strict=True) if SIZES[letter] == size)
+    out = next(alike, None) or room(len(rows) * size)
     step = _step(len(rows), system.autoscaler.slots, kernel.loops)
     for begin in range(0, len(rows), step):
         end = min(begin + step, len(rows))
-        packed = pack(rows, kernel.type_code, defaults, begin, end)
-        if packed is None:
-            return None
-        columns, odd = packed
-        odd_left -= len(odd)
-        if odd_left < 0:
-            return None
-        kept = {index: rows[begin + index] for index in odd}
+        kept: dict[int, Any] = {}
+        for at in range(begin, end, SLICE):
+            odd = pack(rows, kernel.type_code, defaults, at, min(at + SLICE, end), columns)
+            if odd is None:
+                return None
+            odd_left -= len(odd)
+            if odd_left < 0:
+                return None
+            kept.update((at - begin + index, rows[at + index]) for index in odd)
         parts.append(Part(runner, columns, kept, out, begin, end - begin, context if context else None))
     return parts
 
@@ -527,7 +543,7 @@ def _pack(system: TaskSystem, runner: RowRunner, kernel: Any, rows: Any) -> list
 def _step(count: int, workers: int, loops: bool) -> int:
     """Rows of a part."""
     if loops:
-        return max(1, min(MOST_ROWS, -(-count // (workers * PARTS_EACH))))
+        return max(1, min(SLICE, -(-count // (workers * PARTS_EACH))))
     return max(FEW, min(MOST_ROWS, -(-count // workers)))
 
 

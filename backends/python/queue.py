@@ -19,7 +19,7 @@ from catzilla.interface import COMPLETED, DELAYED, LANES, PENDING, RETRYING, Pla
 
 from .handle import Handle, new_handle
 from .metrics import consume
-from .rows import pack_rows
+from .rows import pack_rows, unpack_rows
 
 if TYPE_CHECKING:
     from . import Engine
@@ -160,9 +160,18 @@ class Queue:
         return handles
 
     def pack_rows(
-        self, rows: Sequence[Any], type_code: bytes, defaults: tuple[Any, ...], begin: int, end: int
-    ) -> tuple[tuple[Any, ...], list[int]] | None:
-        return pack_rows(rows, type_code, defaults, begin, end)
+        self,
+        rows: Sequence[Any],
+        type_code: bytes,
+        defaults: tuple[Any, ...],
+        begin: int,
+        end: int,
+        columns: tuple[Any, ...],
+    ) -> list[int] | None:
+        return pack_rows(rows, type_code, defaults, begin, end, columns)
+
+    def unpack_rows(self, column: Any, letter: str, begin: int, end: int) -> list[Any]:
+        return unpack_rows(column, letter, begin, end)
 
     def finished(self, plan: Plan, values: list[Any], ready_ns: int) -> list[Handle]:
         handles = []

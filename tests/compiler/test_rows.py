@@ -22,13 +22,14 @@ from differential import alike
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catzilla import TaskSystem
+from catzilla import TaskSystem, columns
+from catzilla.columns import LARGE
 from catzilla.compiling import MOST_DEOPTS
 from catzilla.conformance.rig import PATIENCE_S, eventually
 from catzilla.errors import QueueFull, TaskCancelled
 from catzilla.interface import COMPLETED
 from catzilla.priority import TaskStatus
-from catzilla.rows import LEAST_ROWS, MOST_ROWS, Rows
+from catzilla.rows import LEAST_ROWS, MOST_ROWS, SLICE, Rows
 
 ROWS = 3 * LEAST_ROWS
 
@@ -197,6 +198,54 @@ def test_wait_gives_a_list(system: TaskSystem) -> None:
     assert result.wait(0) == result.wait()
     assert result.done()
     assert repr(result) == f"<BatchResult {ROWS} of {ROWS} done>"
+
+
+def test_columns_of_rows_and_back(system: TaskSystem) -> None:
+    """What a backend with the feature does in one go, for each kind of number and at its edges."""
+    queue = system.engine.queue
+    ints = [*EDGES[:12], 255, 256, 257, -5, -6, -256, -257, 2**60 - 1, 2**60, -(2**60)]
+    rows = [(value, FLOATS[at % len(FLOATS)], at % 3 == 0) for at, value in enumerate(ints)]
+    made = bytearray(8 * len(rows)), bytearray(8 * len(rows)), bytearray(len(rows))
+    middle = len(rows) // 2
+    assert queue.pack_rows(rows, b"idb>i", (), middle, len(rows), made) == []
+    assert queue.unpack_rows(made[0], "q", 0, middle) == [0] * middle  # not asked for
+    assert queue.pack_rows(rows, b"idb>i", (), 0, middle, made) == []
+    for column, letter, wanted in zip(made, "qd?", zip(*rows, strict=True), strict=True):
+        values = queue.unpack_rows(column, letter, 0, len(rows))
+        assert alike(values, list(wanted))
+        assert alike(queue.unpack_rows(column, letter, 3, 5), values[3:5])
+        for begin, end in ((0, len(rows) + 1), (-1, 2), (3, 2)):
+            with pytest.raises(ValueError, match="unpack_rows"):
+                queue.unpack_rows(column, letter, begin, end)
+    rows[2], rows[5] = (2**63, 0.5, True), (1, 2, True)
+    assert queue.pack_rows(rows, b"idb>i", (), 1, 7, made) == [1, 4]
+    assert queue.unpack_rows(made[0], "q", 0, 7) == [*ints[:2], 0, *ints[3:5], 0, ints[6]]
+    assert queue.pack_rows([*rows[1:], (1,)], b"idb>i", (True,), 0, len(rows), made) is None
+    short = bytearray(8 * len(rows)), bytearray(8 * len(rows)), bytearray(len(rows) - 1)
+    with pytest.raises(ValueError, match="columns with room"):
+        queue.pack_rows(rows, b"idb>i", (), 0, len(rows), short)
+    for column in short:
+        column.append(0)  # none is held any more
+    with pytest.raises(ValueError, match="pack_rows"):
+        queue.pack_rows(rows, b"idb>i", (), 0, len(rows), short[:2])
+
+
+@pytest.mark.parametrize("large", [LARGE, 1 << 62], ids=["huge pages", "none"])
+def test_long_batches(large: int, system: TaskSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more than one part, one slice of a part, and what is asked of the system for large buffers. Results lie
+    where arguments were: those of a row that goes back to Python are still there."""
+    monkeypatch.setattr(columns, "LARGE", large)
+    task = ready(system, price, 1, 2)
+    count = max(LARGE // 8, 2 * MOST_ROWS) + 5
+    rows: list[Any] = [(n, 3) for n in range(count)]
+    wanted = [3 * n + 1 for n in range(count)]
+    for at in (0, 1, SLICE - 1, SLICE, MOST_ROWS - 1, MOST_ROWS, MOST_ROWS + SLICE + 7, count - 1):
+        rows[at] = (2**62 + at, 3) if at % 2 else (2**63 + at, 3)  # the kernel leaves it; it does not fit
+        wanted[at] = rows[at][0] * 3 + 1
+    result = batch(system, task, rows)
+    assert len(result._handles.parts) > 2
+    assert result.wait(PATIENCE_S) == wanted
+    assert [result[at].wait() for at in range(SLICE - 3, SLICE + 3)] == wanted[SLICE - 3 : SLICE + 3]
 
 
 def test_many_parts(system: TaskSystem) -> None:

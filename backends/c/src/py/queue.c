@@ -204,12 +204,22 @@ static PyObject *queue_put_many(PyObject *self, PyObject *args)
 
 static PyObject *queue_pack_rows(PyObject *Py_UNUSED(self), PyObject *args)
 {
-    PyObject *rows, *defaults;
+    PyObject *rows, *defaults, *columns;
     const char *codes;
     Py_ssize_t begin, end;
-    if (!PyArg_ParseTuple(args, "OyOnn:pack_rows", &rows, &codes, &defaults, &begin, &end))
+    if (!PyArg_ParseTuple(args, "OyOnnO:pack_rows", &rows, &codes, &defaults, &begin, &end, &columns))
         return NULL;
-    return catzilla_rows_pack(rows, codes, defaults, begin, end);
+    return catzilla_rows_pack(rows, codes, defaults, begin, end, columns);
+}
+
+static PyObject *queue_unpack_rows(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    PyObject *column;
+    const char *letter;
+    Py_ssize_t begin, end;
+    if (!PyArg_ParseTuple(args, "Osnn:unpack_rows", &column, &letter, &begin, &end))
+        return NULL;
+    return catzilla_rows_unpack(column, letter, begin, end);
 }
 
 static PyObject *queue_finished(PyObject *self, PyObject *const *args, Py_ssize_t count)
@@ -555,6 +565,7 @@ static PyMethodDef queue_methods[] = {
     {"put", (PyCFunction)(void (*)(void))queue_put, METH_FASTCALL | METH_KEYWORDS, NULL},
     {"put_many", queue_put_many, METH_VARARGS, NULL},
     {"pack_rows", queue_pack_rows, METH_VARARGS, NULL},
+    {"unpack_rows", queue_unpack_rows, METH_VARARGS, NULL},
     {"finished", METHOD(queue_finished), METH_FASTCALL, NULL},
     {"promise", METHOD(queue_promise), METH_FASTCALL, NULL},
     {"requeue", METHOD(queue_requeue_method), METH_FASTCALL, NULL},

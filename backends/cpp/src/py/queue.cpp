@@ -144,9 +144,15 @@ struct QueuePart : Part {
     }
 
     py::object pack_rows(const py::object &rows, const py::bytes &codes, const py::object &defaults, py::ssize_t begin,
-                         py::ssize_t end)
+                         py::ssize_t end, const py::object &columns)
     {
-        return stolen(catzilla_rows_pack(rows.ptr(), PyBytes_AS_STRING(codes.ptr()), defaults.ptr(), begin, end));
+        return stolen(
+            catzilla_rows_pack(rows.ptr(), PyBytes_AS_STRING(codes.ptr()), defaults.ptr(), begin, end, columns.ptr()));
+    }
+
+    py::object unpack_rows(const py::object &column, const std::string &letter, py::ssize_t begin, py::ssize_t end)
+    {
+        return stolen(catzilla_rows_unpack(column.ptr(), letter.c_str(), begin, end));
     }
 
     py::object finished(const py::object &plan, const py::list &values, std::int64_t ready_ns)
@@ -312,6 +318,7 @@ void bind_queue(py::module_ &m)
              py::arg("force") = false)
         .def("put_many", &QueuePart::put_many, py::arg("plan"), py::arg("rows"), py::arg("exts") = py::none())
         .def("pack_rows", &QueuePart::pack_rows)
+        .def("unpack_rows", &QueuePart::unpack_rows)
         .def("finished", &QueuePart::finished)
         .def("promise", &QueuePart::promise)
         .def("requeue", &QueuePart::requeue)
