@@ -14,6 +14,7 @@
 
 void test_arena();
 void test_pool();
+void test_ticks();
 void test_timer();
 void test_queue();
 void test_stealing();

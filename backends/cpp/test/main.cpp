@@ -8,8 +8,8 @@ struct Test {
 };
 
 constexpr Test tests[] = {
-    {"arena", test_arena},       {"pool", test_pool},       {"timer", test_timer},     {"queue", test_queue},
-    {"stealing", test_stealing}, {"metrics", test_metrics}, {"workers", test_workers},
+    {"arena", test_arena}, {"pool", test_pool},         {"ticks", test_ticks},     {"timer", test_timer},
+    {"queue", test_queue}, {"stealing", test_stealing}, {"metrics", test_metrics}, {"workers", test_workers},
 };
 } // namespace
 

@@ -104,7 +104,7 @@ void claims()
     CHECK(queue.ripe(599) == nullptr && queue.ripe(600) == &held && state_of(held.look()) == State::pending);
     queue.push(2, held, held);
     CHECK(queue.pop(picker) == &held);
-    CHECK(held.settle(State::completed, was) && !held.settle(State::failed, was));
+    CHECK(held.settle<Exclusive>(State::completed, was) && !held.settle<Exclusive>(State::failed, was));
     CHECK(queue.again(held, State::pending, 1) == Queue<Exclusive>::Again::refused && queue.size(2) == 0);
 
     // A promise is in no lane, and is not claimed: it is settled, or put in its lane
@@ -195,7 +195,7 @@ void many_at_once()
                 if (i % 11 == 0 &&
                     queue.claim(tasks[static_cast<std::size_t>(producer * each + i / 2)], State::running, was)) {
                     Task &victim = tasks[static_cast<std::size_t>(producer * each + i / 2)];
-                    CHECK(victim.settle(State::cancelled, was));
+                    CHECK(victim.settle<Shared>(State::cancelled, was));
                     CHECK(victim.ended.fetch_add(1) == 0);
                     cancelled++;
                     ended++;
@@ -226,7 +226,7 @@ void many_at_once()
                     queue.push(lane_of(task->look()), *task, *task, picker.own);
                     continue;
                 }
-                CHECK(task->settle(State::completed, was));
+                CHECK(task->settle<Shared>(State::completed, was));
                 CHECK(task->ended.fetch_add(1) == 0);
                 ended++;
             }

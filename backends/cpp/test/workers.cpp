@@ -71,7 +71,7 @@ struct Crew {
         static_cast<Job &>(cell).work();
         here = nullptr;
         std::uint32_t was;
-        CHECK(cell.settle(State::completed, was));
+        CHECK(cell.settle<Shared>(State::completed, was));
         metrics.add(Counter::completed); // not the tally's: a lost thread that comes back shares it
         return true;
     }

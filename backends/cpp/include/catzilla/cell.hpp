@@ -5,6 +5,8 @@
 // (a cancel, an inline wait) costs the same as taking the first, and nothing dead is ever left behind.
 #pragma once
 
+#include "catzilla/sync.hpp"
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -63,30 +65,29 @@ struct Cell {
     // acquire: who reads a final state may read the outcome that was stored before it.
     std::uint32_t look() const { return word.load(std::memory_order_acquire); }
 
+    // With the lock of whoever is `Exclusive`, as all that changes the word.
     void raise(std::uint32_t flags) { word.fetch_or(flags, std::memory_order_acq_rel); }
 
     // RUNNING or a promise -> `state`, unless somebody else was quicker. The old word through `was`.
-    bool leave(State state, std::uint32_t clear, std::uint32_t &was)
+    template <class Sync> bool leave(State state, std::uint32_t clear, std::uint32_t &was)
     {
         std::uint32_t old = look();
         do {
             was = old;
             if (state_of(old) != State::running && !(old & flag::promise))
                 return false;
-        } while (!word.compare_exchange_weak(old, (old & ~(flag::state | flag::promise | clear)) | bits(state),
-                                             std::memory_order_acq_rel, std::memory_order_acquire));
+        } while (!Sync::change(word, old, (old & ~(flag::state | flag::promise | clear)) | bits(state)));
         return true;
     }
 
     // RUNNING or a promise -> final: the one step that decides who ends a task.
-    bool settle(State state, std::uint32_t &was) { return leave(state, flag::waited, was); }
+    template <class Sync> bool settle(State state, std::uint32_t &was) { return leave<Sync>(state, flag::waited, was); }
 
     // Whoever calls it holds the lock of the place where the cell waits: only flags may change meanwhile.
-    std::uint32_t change(State state)
+    template <class Sync> std::uint32_t change(State state)
     {
         std::uint32_t old = look();
-        while (!word.compare_exchange_weak(old, (old & ~flag::state) | bits(state), std::memory_order_acq_rel,
-                                           std::memory_order_acquire))
+        while (!Sync::change(word, old, (old & ~flag::state) | bits(state)))
             ;
         return old;
     }

@@ -185,7 +185,7 @@ public:
             timer.reserve();
         const std::int64_t before_ns = cell.ready_ns;
         cell.ready_ns = ready_ns;
-        if (!cell.leave(state, flag::one_arg, was)) {
+        if (!cell.leave<Sync>(state, flag::one_arg, was)) {
             cell.ready_ns = before_ns;
             return Again::refused;
         }
@@ -205,7 +205,7 @@ public:
             return nullptr;
         Cell *cell = timer.first();
         timer.remove(*cell);
-        const std::uint32_t was = cell->change(State::pending);
+        const std::uint32_t was = cell->change<Sync>(State::pending);
         Sync::add(counts_[lane_of(was)].held, -1);
         return cell;
     }
@@ -269,7 +269,7 @@ public:
             if (state_of(now) != State::delayed && state_of(now) != State::retrying)
                 continue;
             timer.remove(cell);
-            was = cell.change(state);
+            was = cell.change<Sync>(state);
             Sync::add(counts_[lane_of(now)].held, -1);
             Sync::add(counts_[lane_of(now)].size, -1);
             return true;
@@ -342,7 +342,7 @@ private:
     std::uint32_t start(Own &deque, unsigned lane, Cell &cell, State state)
     {
         deque.unlink(lane, cell);
-        const std::uint32_t was = cell.change(state);
+        const std::uint32_t was = cell.change<Sync>(state);
         Sync::add(counts_[lane].ready, -1);
         Sync::add(counts_[lane].size, -1);
         return was;

@@ -18,6 +18,7 @@
 #include "catzilla/arena.hpp"
 #include "catzilla/moments.hpp"
 #include "catzilla/pool.hpp"
+#include "catzilla/ticks.hpp"
 #include "catzilla/workers.hpp"
 
 #include <array>
@@ -74,6 +75,7 @@ struct Engine {
     Account account;
     Pool pool;
     Metrics metrics;
+    Ticks ticks; // of what is accepted
     Ready queue;
     Workers<Exclusive> workers;
     Tally &outside;

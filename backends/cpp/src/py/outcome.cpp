@@ -113,7 +113,7 @@ bool fail(Handle *handle, State state, Ref error, int skip_frames, Tally *tally)
     else
         engine_of(handle)->metrics.add_exclusive(counter_of(state));
     std::uint32_t was;
-    handle->cell.settle(state, was);
+    handle->cell.settle<Exclusive>(state, was);
     released(handle, was, state);
     return true;
 }
@@ -132,7 +132,7 @@ bool complete(Handle *handle, PyObject *value, Tally *tally)
     else
         engine_of(handle)->metrics.add_exclusive(Counter::completed);
     std::uint32_t was;
-    handle->cell.settle(State::completed, was);
+    handle->cell.settle<Exclusive>(State::completed, was);
     if (was & (flag::waited | flag::callbacks) || handle->more != 0)
         released(handle, was, State::completed);
     Py_XDECREF(old);

@@ -72,9 +72,9 @@ struct QueuePart : Part {
         auto *view = reinterpret_cast<PlanView *>(held_view.ptr());
         if (!engine->queue.admit(view->lane, 1, force))
             return py::none();
-        Handle *handle =
-            new_handle(engine, view, args_or_null(args), ext_or_null(ext),
-                       due_ns != 0 ? bits(State::delayed) : bits(State::pending), due_ns != 0 ? due_ns : now_ns());
+        Handle *handle = new_handle(engine, view, args_or_null(args), ext_or_null(ext),
+                                    due_ns != 0 ? bits(State::delayed) : bits(State::pending),
+                                    due_ns != 0 ? due_ns : engine->ticks.now_ns());
         if (handle == nullptr) {
             engine->queue.readmit(view->lane, 1);
             throw py::error_already_set();
@@ -91,7 +91,7 @@ struct QueuePart : Part {
             earlier = engine->queue.hold(view->lane, handle->cell, due_ns);
         } catch (const std::bad_alloc &) {
             engine->queue.readmit(view->lane, 1);
-            handle->cell.change(State::cancelled);
+            handle->cell.change<Exclusive>(State::cancelled);
             Py_XSETREF(handle->payload, Py_NewRef(Py_None));
             Py_DECREF(object_of(handle)); // the timer's
             throw;
@@ -280,6 +280,7 @@ struct QueuePart : Part {
 
     py::object advance(std::int64_t now)
     {
+        engine->ticks.adjust();
         while (engine->queue.timer.next_due_ns() <= now)
             ripen(now);
         const std::int64_t trim_ns = engine->pool.trim(now);

@@ -149,7 +149,7 @@ inline PyObject *accept(Submitter *self, PyObject *const *args, Py_ssize_t count
         Py_DECREF(view);
         return nullptr;
     }
-    Handle *handle = new_handle(engine, view, payload, ext, count == 1 ? flag::one_arg : 0, now_ns());
+    Handle *handle = new_handle(engine, view, payload, ext, count == 1 ? flag::one_arg : 0, engine->ticks.now_ns());
     Py_DECREF(view);
     if (handle == nullptr) {
         engine->queue.readmit(lane, 1);

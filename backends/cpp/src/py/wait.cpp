@@ -41,17 +41,12 @@ bool listen(Handle *handle)
     return is_done(handle);
 }
 
-// Until it is done, the time has come, or a signal: 0, or an errno.
+// Until it is done, the time has come, or a signal: 0, or an errno. The word says `waited`, which stays until the end.
 int sleep_on(Handle *handle, std::int64_t until_ns)
 {
     std::atomic<std::uint32_t> &word = handle->cell.word;
     std::uint32_t seen = handle->cell.look();
     while (!is_final(seen)) {
-        if (!(seen & flag::waited)) {
-            if (!word.compare_exchange_weak(seen, seen | flag::waited))
-                continue;
-            seen |= flag::waited;
-        }
         // FUTEX_WAIT_BITSET: its time is a point of CLOCK_MONOTONIC, and an interrupted wait keeps it.
         const timespec until = {until_ns / 1'000'000'000, until_ns % 1'000'000'000};
         if (futex(word, FUTEX_WAIT_BITSET, seen, until_ns < 0 ? nullptr : &until) != 0 &&
@@ -68,6 +63,8 @@ int wait_until(Handle *handle, std::int64_t until_ns)
     bool listened = false;
     while (!is_done(handle)) {
         int result;
+        if (listened) // with the GIL held, as all that changes a word here: sync.hpp on `Exclusive`
+            handle->cell.raise(flag::waited);
         Py_BEGIN_ALLOW_THREADS;
         result = listened ? sleep_on(handle, until_ns) : listen(handle) ? 0 : EINTR; // a signal may have come
         Py_END_ALLOW_THREADS;
