@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from .errors import NotEnabled
@@ -69,9 +70,10 @@ class Task(Generic[P, R]):
 
     def bind(self, system: TaskSystem) -> None:
         """Put the system's native submit in place of the Python one."""
-        self.submit = cast(
-            "Callable[P, TaskResult[R]]", functools.partial(system.submit_task, self.origin, *self.receiver)
-        )
+        submit: Any = MethodType(system.submit_task, self.origin)  # called without making a new list of arguments
+        if self.receiver:
+            submit = functools.partial(submit, *self.receiver)
+        self.submit = cast("Callable[P, TaskResult[R]]", submit)
         system.remember_task(self)
 
     @property

@@ -34,6 +34,8 @@ int64_t cz_metrics_read(cz_metrics_t *metrics, cz_counter_t counter)
             value += cz_count_seen(&tally->completed);
         else if (counter == CZ_N_FAILED)
             value += cz_count_seen(&tally->failed);
+        else if (counter == CZ_NATIVE_EXECUTIONS)
+            value += cz_count_seen(&tally->native);
     }
     return value;
 }

@@ -13,6 +13,7 @@
         }                                                                                                              \
     } while (0)
 
+void test_express(void);
 void test_queue(void);
 void test_ticks(void);
 void test_timer(void);

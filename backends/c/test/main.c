@@ -4,8 +4,8 @@ static const struct {
     const char *name;
     void (*run)(void);
 } tests[] = {
-    {"queue", test_queue}, {"timer", test_timer},     {"ticks", test_ticks},
-    {"pool", test_pool},   {"metrics", test_metrics}, {"workers", test_workers},
+    {"express", test_express}, {"queue", test_queue},     {"timer", test_timer},     {"ticks", test_ticks},
+    {"pool", test_pool},       {"metrics", test_metrics}, {"workers", test_workers},
 };
 
 int main(void)

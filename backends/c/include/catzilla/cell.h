@@ -24,6 +24,9 @@ enum { CZ_PENDING, CZ_DELAYED, CZ_RETRYING, CZ_RUNNING, CZ_COMPLETED, CZ_FAILED,
 #define CZ_LANE_SHIFT 12
 #define CZ_LANE(word) (((word) >> CZ_LANE_SHIFT) & 3u)
 
+#define CZ_SHARED 0x4000u /* in a lane of express.h: changed by compare and swap only, whatever lock is held */
+#define CZ_VALUES 0x8000u /* the owner's: what it has instead of objects */
+
 #define CZ_LANES 4
 #define CZ_NO_SLOT INT32_MIN
 

@@ -32,6 +32,7 @@ typedef struct {
 typedef struct cz_tally {
     _Alignas(64) _Atomic int64_t completed;
     _Atomic int64_t failed;
+    _Atomic int64_t native; /* native executions without the owner's lock */
     _Atomic int64_t execution_sum_ns;
     _Atomic(cz_histogram_t *) execution, wait; /* made with the first sample */
     struct cz_tally *next;

@@ -92,12 +92,18 @@ static inline int64_t cz_count_bump(_Atomic int64_t *count, int64_t n)
     return value;
 }
 
+static inline void cz_count_set(_Atomic int64_t *count, int64_t value)
+{
+    atomic_store_explicit(count, value, memory_order_relaxed);
+}
+
 static inline int64_t cz_count_read(_Atomic int64_t *count)
 {
     return atomic_load_explicit(count, memory_order_relaxed);
 }
 
-/* release/acquire: ends are counted before the word says so, and read after it. */
+/* release/acquire: ends are counted before the word says so, and read after it. Of a lane of express.h, the cells
+ * before the number of those pushed: the release in cz_express_push, the acquire in cz_express_see. */
 static inline void cz_count_publish(_Atomic int64_t *count, int64_t value)
 {
     atomic_store_explicit(count, value, memory_order_release);

@@ -66,6 +66,7 @@ static inline void *cz_pool_get(cz_pool_t *pool)
     cz_free_t *cell = slab->free;
     if (cell != NULL) {
         slab->free = cell->next;
+        __builtin_prefetch(slab->free, 1); /* another thread may have used it last */
     } else if (slab->fresh + pool->cell_bytes <= slab->ready) {
         cell = (cz_free_t *)slab->fresh; /* one after the other, so that no page is touched before it is needed */
         slab->fresh += pool->cell_bytes;

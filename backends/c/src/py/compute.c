@@ -128,7 +128,7 @@ static PyObject *computed(Engine *engine, Run *run)
     if (value != NULL && run_print(run) < 0)
         Py_CLEAR(value);
     if (value != NULL) {
-        cz_count_bump(run->kernel->runs, 1);
+        cz_count_add(run->kernel->runs, 1);
         cz_metrics_add(&engine->metrics, CZ_NATIVE_EXECUTIONS, 1);
     }
     return value;

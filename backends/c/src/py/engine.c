@@ -186,6 +186,8 @@ static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     cz_ticks_begin(&engine->ticks);
     cz_timer_open(&engine->timer, &engine->alloc.arenas[CZ_RECORDS]);
     cz_metrics_open(&engine->metrics, &engine->alloc.arenas[CZ_RECORDS], true);
+    for (unsigned lane = 0; lane < CZ_LANES; lane++)
+        cz_express_open(&engine->express[lane], &engine->alloc.arenas[CZ_RECORDS]);
     cz_pool_open(&engine->pool, &engine->alloc.arenas[CZ_CELLS], GC_HEADER + sizeof(Handle), CZ_SLAB_BYTES, engine);
     cz_pool_open(&engine->records, &engine->alloc.arenas[CZ_RECORDS], sizeof(More), CZ_SMALL_SLAB_BYTES, engine);
     if ((engine->outside = cz_metrics_borrow(&engine->metrics)) == NULL) {
@@ -261,8 +263,13 @@ static void engine_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     engine_clear(self);
     cz_cell_t *cell;
-    for (unsigned lane = 0; lane < CZ_LANES; lane++)
+    for (unsigned lane = 0; lane < CZ_LANES; lane++) {
+        queue_drop(cz_express_sweep(&engine->express[lane], true));
         queue_drop(cz_queue_clear(&engine->queue, lane));
+    }
+    express_reap(engine);
+    for (unsigned lane = 0; lane < CZ_LANES; lane++)
+        cz_express_close(&engine->express[lane]);
     if (engine->timer.arena != NULL) {
         while ((cell = cz_timer_sweep(&engine->timer, 0, true)) != NULL)
             Py_DECREF(handle_of(cell));
@@ -301,6 +308,7 @@ static PyObject *engine_abandon(PyObject *self, PyObject *error)
     Engine *engine = ((EngineObject *)self)->engine;
     if (!PyExceptionInstance_Check(error))
         return PyErr_Format(PyExc_TypeError, "abandon() takes an exception, not %R", error);
+    express_after_fork(engine);
     PyObject *waiting = queue_pending(engine), *lost = PyList_New(0);
     bool failed = waiting == NULL || lost == NULL;
     for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(waiting); i++) {

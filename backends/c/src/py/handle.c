@@ -87,7 +87,9 @@ static int handle_traverse(PyObject *self, visitproc visit, void *arg)
     Handle *handle = (Handle *)self;
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(handle->view);
-    if (handle->payload != NULL && Py_IS_TYPE(handle->payload, cz.args)) {
+    if (cz_word_load(&handle->cell.word) & CZ_VALUES)
+        ; /* no objects */
+    else if (handle->payload != NULL && Py_IS_TYPE(handle->payload, cz.args)) {
         Args *args = (Args *)handle->payload; /* nobody else has it */
         for (Py_ssize_t i = 0; i < Py_SIZE(args); i++)
             Py_VISIT(args->items[i]);
@@ -117,7 +119,8 @@ static int handle_clear(PyObject *self)
         handle->more = 0;
         Py_DECREF(ext);
     }
-    if ((cz_word_load(&handle->cell.word) & CZ_STATE) == CZ_COMPLETED) {
+    uint32_t word = cz_word_load(&handle->cell.word);
+    if ((word & CZ_STATE) == CZ_COMPLETED && !(word & CZ_VALUES)) {
         PyObject *payload = handle->payload;
         handle->payload = Py_NewRef(Py_None);
         Py_XDECREF(payload);
@@ -144,6 +147,7 @@ static void handle_free(Handle *handle)
 {
     Engine *engine = engine_of(handle);
     report_unretrieved(handle);
+    handle_drop_values(handle);
     More *more = handle_more_if(handle);
     if (more != NULL) {
         Py_XDECREF(more->callbacks);
@@ -279,10 +283,11 @@ bool handle_fail(Handle *handle, uint32_t state, PyObject *error, int skip_frame
 {
     Engine *engine = engine_of(handle);
     uint32_t word = cz_word_load(&handle->cell.word), was;
-    if ((word & CZ_STATE) != CZ_RUNNING && !(word & CZ_PROMISE)) {
+    if (((word & CZ_STATE) != CZ_RUNNING && !(word & CZ_PROMISE)) || word & CZ_SHARED) {
         Py_DECREF(error);
         return false;
     }
+    handle_drop_values(handle);
     /* Under the GIL nobody can end it between here and the swap: nothing below runs Python code. */
     PyObject *args = handle->payload;
     handle->payload = NULL;
@@ -313,8 +318,9 @@ static PyObject *handle_settle(PyObject *self, PyObject *const *args, Py_ssize_t
         return PyBool_FromLong(handle_fail(handle, (uint32_t)state, Py_NewRef(args[1]), 0, NULL));
     }
     uint32_t word = cz_word_load(&handle->cell.word), was;
-    if ((word & CZ_STATE) != CZ_RUNNING && !(word & CZ_PROMISE))
+    if (((word & CZ_STATE) != CZ_RUNNING && !(word & CZ_PROMISE)) || word & CZ_SHARED)
         Py_RETURN_FALSE;
+    handle_drop_values(handle);
     PyObject *old = handle->payload;
     handle->payload = Py_NewRef(args[1]);
     handle_track(handle, args[1]);
@@ -333,12 +339,12 @@ static PyObject *handle_withdraw(PyObject *self, PyObject *error)
         return PyErr_Format(PyExc_TypeError, "withdraw() takes an exception, not %R", error);
     uint32_t was;
     /* RUNNING first: a thread that waits without the GIL must find the outcome when it sees the end. */
-    if (!cz_queue_claim(&engine->queue, &handle->cell, CZ_RUNNING, &was))
+    if (!queue_claim(engine, handle, CZ_RUNNING, &was))
         Py_RETURN_FALSE;
     handle_fail(handle, CZ_CANCELLED, Py_NewRef(error), 0, NULL);
     if (lane_of(handle) == 0 && !(was & CZ_HELD) && engine->critical_waiting != NULL)
         tell_int(engine, engine->critical_waiting, -1);
-    queue_drop(cz_queue_sweep(&engine->queue, lane_of(handle), false));
+    queue_sweep(engine, lane_of(handle), false);
     queue_freed(engine, lane_of(handle));
     Py_RETURN_TRUE;
 }
@@ -374,6 +380,7 @@ static PyObject *handle_on_done(PyObject *self, PyObject *fn)
 {
     Handle *handle = (Handle *)self;
     if ((cz_word_load(&handle->cell.word) & CZ_STATE) >= CZ_COMPLETED) {
+        run_callbacks(engine_of(handle), handle); /* of a task that ended without the GIL: those before this one */
         tell(engine_of(handle), fn, self);
         Py_RETURN_NONE;
     }
@@ -420,7 +427,7 @@ static PyObject *handle_outcome(PyObject *self, PyObject *Py_UNUSED(unused))
     Handle *handle = (Handle *)self;
     uint32_t state = final_state(handle, "outcome()");
     if (state == CZ_COMPLETED)
-        return Py_NewRef(handle->payload);
+        return handle_value(handle);
     if (state > CZ_COMPLETED) {
         PyObject *error = raise_error(handle);
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
@@ -442,7 +449,7 @@ static PyObject *handle_value_or_none(PyObject *self, PyObject *Py_UNUSED(unused
 {
     Handle *handle = (Handle *)self;
     if ((cz_word_load(&handle->cell.word) & CZ_STATE) == CZ_COMPLETED)
-        return Py_NewRef(handle->payload);
+        return handle_value(handle);
     Py_RETURN_NONE;
 }
 
@@ -476,6 +483,8 @@ static int set_ext(PyObject *self, PyObject *value, void *Py_UNUSED(unused))
         more->ext = Py_XNewRef(value);
     else
         handle->more = (uintptr_t)Py_XNewRef(value);
+    if (cz_word_load(&handle->cell.word) & CZ_SHARED)
+        cz_word_set(&handle->cell.word, CZ_CALLBACKS); /* it wants to know the end */
     Py_XDECREF(old);
     return 0;
 }

@@ -203,6 +203,7 @@ int kernel_read(PlanView *view, PyObject *object)
     if (object != Py_None && PyFunction_Check(view->fn) && (kernel = kernel_new(object)) == NULL)
         return -1;
     view->kernel = kernel;
+    view->express = kernel != NULL && kernel->quick && view->lane != 0;
     kernel_drop(old);
     return 0;
 }
@@ -221,9 +222,18 @@ static bool name_holds(PyObject *row)
     return PyTuple_GET_ITEM(row, 5) == Py_True;
 }
 
-static bool row_holds(PyObject *row, uint64_t *seen)
+/* A function that is called is what it was. */
+static bool code_holds(PyObject *row)
 {
     PyObject *value = PyTuple_GET_ITEM(row, 2), *code = PyTuple_GET_ITEM(row, 3);
+    if (code == Py_None)
+        return true;
+    PyObject *defaults = PyFunction_GET_DEFAULTS(value);
+    return PyFunction_GET_CODE(value) == code && (defaults == NULL ? Py_None : defaults) == PyTuple_GET_ITEM(row, 4);
+}
+
+static bool row_holds(PyObject *row, uint64_t *seen)
+{
     uint64_t now = seen == NULL ? 0 : dict_version(WATCH_GLOBALS, PyTuple_GET_ITEM(row, 0));
     if (seen == NULL || *seen != now) {
         if (!name_holds(row))
@@ -231,10 +241,7 @@ static bool row_holds(PyObject *row, uint64_t *seen)
         if (seen != NULL)
             *seen = now; /* of before the look, which may have run Python code */
     }
-    if (code == Py_None)
-        return true;
-    PyObject *defaults = PyFunction_GET_DEFAULTS(value);
-    return PyFunction_GET_CODE(value) == code && (defaults == NULL ? Py_None : defaults) == PyTuple_GET_ITEM(row, 4);
+    return code_holds(row);
 }
 
 static bool rows_hold(KernelCall *kernel)
@@ -257,6 +264,19 @@ bool kernel_holds(KernelCall *kernel, PyObject *fn)
         PyErr_Clear(); /* what cannot be looked at is not what it was: the interpreter says what is wrong */
     Py_XDECREF(holds);
     return holds == Py_True;
+}
+
+bool kernel_held(KernelCall *kernel, PyObject *fn)
+{
+    if (PyFunction_GET_CODE(fn) != kernel->code || kernel->guards == Py_None)
+        return false;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kernel->guards); i++) {
+        PyObject *row = PyTuple_GET_ITEM(kernel->guards, i);
+        if (kernel->seen == NULL || kernel->seen[i] != dict_version(WATCH_GLOBALS, PyTuple_GET_ITEM(row, 0)) ||
+            !code_holds(row))
+            return false;
+    }
+    return true;
 }
 
 static PyObject *keyword_default(PyObject *fn, Py_ssize_t index)
@@ -294,6 +314,12 @@ static inline int argument(char letter, PyObject *value, cz_value_t *slot)
             slot->u.i = PyUnstable_Long_CompactValue((PyLongObject *)value);
             return FITS;
         }
+#else
+        Py_ssize_t digits = Py_SIZE(value); /* negative: so is the number */
+        if (-1 <= digits && digits <= 1) {
+            slot->u.i = digits == 0 ? 0 : digits * (long long)((PyLongObject *)value)->ob_digit[0];
+            return FITS;
+        }
 #endif
         slot->u.i = PyLong_AsLongLongAndOverflow(value, &overflow);
         return overflow ? TOO_LARGE : FITS;
@@ -312,7 +338,7 @@ static inline int argument(char letter, PyObject *value, cz_value_t *slot)
     return FITS;
 }
 
-static int arguments(KernelCall *kernel, PyObject *fn, PyObject *const *args, Py_ssize_t count, cz_value_t *slots)
+int kernel_numbers(KernelCall *kernel, PyObject *fn, PyObject *const *args, Py_ssize_t count, cz_value_t *slots)
 {
     if (count > kernel->count)
         return OTHER_TYPES;
@@ -340,7 +366,7 @@ void kernel_left(Engine *engine, KernelCall *kernel, PyObject *const *args, Py_s
     Py_DECREF(object);
 }
 
-static PyObject *value_of(char letter, cz_value_t *result)
+PyObject *kernel_number(char letter, const cz_value_t *result)
 {
     switch (letter) {
     case 'i':
@@ -361,7 +387,7 @@ static PyObject *try_quick(Engine *engine, KernelCall *kernel, PyObject *fn, PyO
     *why = CHANGED;
     if (!kernel_holds(kernel, fn))
         return NULL;
-    int fit = arguments(kernel, fn, args, count, slots);
+    int fit = kernel_numbers(kernel, fn, args, count, slots);
     *why = fit == TOO_LARGE ? BEYOND : MISFIT;
     if (fit != FITS)
         return NULL;
@@ -370,9 +396,9 @@ static PyObject *try_quick(Engine *engine, KernelCall *kernel, PyObject *fn, PyO
     *why = status == CZ_OK ? RAISED : (long)kernel->rt.why;
     if (status != CZ_OK)
         return NULL;
-    cz_count_bump(kernel->runs, 1);
+    cz_count_add(kernel->runs, 1); /* also counted without the GIL */
     cz_metrics_add(&engine->metrics, CZ_NATIVE_EXECUTIONS, 1);
-    return value_of(kernel->result, &result);
+    return kernel_number(kernel->result, &result);
 }
 
 PyObject *kernel_try(Engine *engine, cz_seat_t *seat, Handle *handle, KernelCall *kernel, PyObject *const *args,

@@ -25,8 +25,7 @@ struct KernelCall {
     int (*call)(const cz_value_t *, cz_value_t *, cz_runtime_t *);
     _Atomic int64_t *runs;
     long long depth, stack_bytes, limit_bytes;
-    Py_ssize_t users; /* the view, and runs */
-    bool quick;       /* short: called with the GIL held */
+    bool quick; /* short: called with the GIL held */
     bool recursive;
     Py_ssize_t count, type_count, tag_count;
     Type *types, **items;
@@ -34,6 +33,8 @@ struct KernelCall {
     char result;
     char letters[PARAMETERS]; /* of the parameters of a quick one */
     cz_runtime_t rt;          /* of a quick one's calls, one at a time: the GIL is held. It uses depth, stack and why */
+    char apart[64];           /* who submits writes what follows for each task, while workers read what is above */
+    Py_ssize_t users;         /* the view, and runs */
 };
 
 /* One call, from its arguments to its result. Made, and looked at, with the GIL; the kernel itself runs without. */
@@ -49,6 +50,12 @@ typedef struct Run {
     _Alignas(16) char room[ROOM];
 } Run;
 
+/* What a task of a short kernel has instead of arguments, and of a value: values.c. */
+typedef struct {
+    KernelCall *kernel; /* a user */
+    cz_value_t slots[]; /* one at least: the result comes into the first */
+} Values;
+
 enum { FITS, OTHER_TYPES, TOO_LARGE, NO_MEMORY }; /* NO_MEMORY: an exception is set */
 
 /* Why a call of a kernel gave no value: the index of its reason, or one of these, of which policy knows the first
@@ -63,10 +70,21 @@ PyObject *kernel_try(Engine *engine, cz_seat_t *seat, Handle *handle, KernelCall
                      Py_ssize_t count, bool bound, long *why);
 void kernel_use(KernelCall *kernel);
 bool kernel_holds(KernelCall *kernel, PyObject *fn);
+/* The same without a look into a namespace, and without the GIL: also false where only a look could tell. */
+bool kernel_held(KernelCall *kernel, PyObject *fn);
+/* A short kernel's arguments and result: as C, and as objects. */
+int kernel_numbers(KernelCall *kernel, PyObject *fn, PyObject *const *args, Py_ssize_t count, cz_value_t *slots);
+PyObject *kernel_number(char letter, const cz_value_t *value);
 /* Policy counts it, and may decide to have another kernel, or none. */
 void kernel_left(Engine *engine, KernelCall *kernel, PyObject *const *args, Py_ssize_t count, long why);
 /* The value of each parameter in turn, borrowed; NULL: the call does not fit. */
 PyObject *kernel_parameter(PyObject *fn, PyObject *const *args, Py_ssize_t count, Py_ssize_t index);
+
+/* -- values.c */
+/* NULL: they do not fit, or there is no memory; no exception. */
+Values *values_new(Engine *engine, KernelCall *kernel, PyObject *fn, PyObject *const *args, Py_ssize_t count);
+
+void values_free(Engine *engine, Values *values);
 
 /* -- convert.c */
 int run_put(Run *run, Type *type, PyObject *value, cz_value_t *slot);

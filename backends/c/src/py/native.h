@@ -12,6 +12,7 @@
 #include <structmember.h>
 
 #include "catzilla/clock.h"
+#include "catzilla/express.h"
 #include "catzilla/pool.h"
 #include "catzilla/queue.h"
 #include "catzilla/ticks.h"
@@ -32,10 +33,11 @@ typedef struct {
     PyObject_HEAD PyObject *plan, *fn;
     PyObject *runner;       /* NULL: plain */
     KernelCall *kernel;     /* NULL: none that is called here */
-    uint64_t seen;          /* of Engine.published, when runner and kernel were read */
+    _Atomic int64_t seen;   /* of Engine.published, when runner and kernel were read */
     Py_ssize_t least, most; /* arguments; nothing fits when the arity is not known */
     unsigned lane;
     bool timed;
+    bool express;   /* the kernel is a short one, and the lane not CRITICAL's, whose waiting tasks are told to policy */
     bool evaluates; /* calling fn enters the interpreter's loop, which lets other threads have the GIL */
 } PlanView;
 
@@ -47,6 +49,11 @@ typedef struct Frame {
 
 typedef struct Engine {
     cz_queue_t queue;
+    cz_express_t express[CZ_LANES]; /* of tasks that need no GIL to run; the first stays empty */
+    _Atomic(cz_cell_t *) done;      /* of these, whose lane's reference is to be dropped */
+    _Atomic uint32_t rushing;       /* workers that serve them without the GIL */
+    _Atomic uint32_t wanted;        /* one of those is to come back for it */
+    unsigned passed_over;           /* how often other tasks went first */
     cz_timer_t timer;
     cz_pool_t pool; /* of cells */
     cz_metrics_t metrics;
@@ -59,8 +66,8 @@ typedef struct Engine {
     PyObject *backlog; /* NULL: nobody asked */
     cz_tally_t *outside;
     PlanView *plans[PLANS];
-    cz_seat_t *visitors; /* by next */
-    uint64_t published;  /* how often policy said that a plan has changed */
+    cz_seat_t *visitors;       /* by next */
+    _Atomic int64_t published; /* how often policy said that a plan has changed */
     bool closed;
     bool profiling, full; /* sampled, or each task timed */
     cz_pool_t records;    /* of More: not from the heap, which keeps the part that a worker's thread made larger */
@@ -118,7 +125,7 @@ PlanView *plan_view(Engine *engine, PyObject *plan, bool keep); /* new reference
 void plan_reread(Engine *engine, PlanView *view);
 static inline void plan_refresh(Engine *engine, PlanView *view)
 {
-    if (view->seen != engine->published)
+    if (cz_count_read(&view->seen) != cz_count_read(&engine->published))
         plan_reread(engine, view);
 }
 
@@ -184,8 +191,36 @@ static inline void handle_track(Handle *handle, PyObject *value)
         PyObject_GC_Track(handle);
 }
 
+/* -- values.c: a payload that is no object (CZ_VALUES), by a thread with the GIL that has the task to itself */
+void handle_drop_values(Handle *handle);
+int handle_open_values(Handle *handle); /* into arguments; -1: MemoryError */
+PyObject *handle_box(Handle *handle);   /* a value, which is the payload from now on; NULL: MemoryError */
+/* The value of a task that is COMPLETED; NULL: MemoryError. */
+static inline PyObject *handle_value(Handle *handle)
+{
+    return cz_word_load(&handle->cell.word) & CZ_VALUES ? handle_box(handle) : Py_NewRef(handle->payload);
+}
+
+/* -- express.c */
+bool express_any(Engine *engine);  /* in a lane that is not paused */
+void express_reap(Engine *engine); /* references of cells that are done */
+void express_after_fork(Engine *engine);
+/* A positional call of a short kernel's task becomes a handle that is served without the GIL. NULL, without an
+ * error: it is one like any other. */
+Handle *express_submit(Engine *engine, PlanView *view, PyObject *const *args, Py_ssize_t count);
+static inline bool express_may_take(Engine *engine, PlanView *view)
+{
+    return view->express && cz_count_read(&view->seen) == cz_count_read(&engine->published) && !view->timed;
+}
+
 /* -- queue.c */
 extern PyType_Spec queue_spec;
+/* cz_queue_admit, cz_queue_claim and cz_queue_size, of both kinds of lanes. */
+bool queue_admit(Engine *engine, unsigned lane, int64_t n, bool force);
+bool queue_claim(Engine *engine, Handle *handle, uint32_t state, uint32_t *was);
+int64_t queue_size(Engine *engine, unsigned lane);
+int64_t queue_ready_count(Engine *engine);
+void queue_sweep(Engine *engine, unsigned lane, bool few);
 void queue_drop(cz_cell_t *chain); /* references of cells that a lane let go */
 void queue_freed(Engine *engine, unsigned lane);
 void queue_offer(Engine *engine, unsigned lane);

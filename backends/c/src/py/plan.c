@@ -34,7 +34,8 @@ static int read_way(PlanView *view)
 
 void plan_reread(Engine *engine, PlanView *view)
 {
-    view->seen = engine->published; /* first: what is read below may be changed again meanwhile */
+    cz_count_set(&view->seen,
+                 cz_count_read(&engine->published)); /* first: what is read below may be changed again meanwhile */
     if (read_way(view) < 0)
         report_fault(engine); /* it runs as before */
 }
@@ -43,8 +44,6 @@ static int read_plan(PlanView *view, PyObject *plan)
 {
     view->plan = Py_NewRef(plan);
     if ((view->fn = PyObject_GetAttr(plan, cz.s_fn)) == NULL)
-        return -1;
-    if (read_way(view) < 0)
         return -1;
     PyObject *lane = PyObject_GetAttr(plan, cz.s_lane);
     if (lane == NULL)
@@ -57,6 +56,8 @@ static int read_plan(PlanView *view, PyObject *plan)
         return -1;
     }
     view->lane = (unsigned)number;
+    if (read_way(view) < 0) /* of a lane that is known */
+        return -1;
     PyObject *timed = PyObject_GetAttr(plan, cz.s_timed);
     if (timed == NULL)
         return -1;
@@ -78,7 +79,8 @@ PlanView *plan_view(Engine *engine, PyObject *plan, bool keep)
         return NULL;
     view->plan = view->fn = view->runner = NULL;
     view->kernel = NULL;
-    view->seen = engine->published;
+    view->express = false;
+    cz_count_set(&view->seen, cz_count_read(&engine->published));
     if (read_plan(view, plan) < 0) {
         Py_DECREF(view);
         return NULL;

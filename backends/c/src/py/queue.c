@@ -22,6 +22,53 @@ void queue_drop(cz_cell_t *chain)
     }
 }
 
+bool queue_admit(Engine *engine, unsigned lane, int64_t n, bool force)
+{
+    cz_express_t *express = &engine->express[lane];
+    int64_t waiting = cz_express_size(express);
+    if (waiting > 0 && !force && cz_queue_size(&engine->queue, lane) + waiting + n > engine->queue.capacity)
+        return false;
+    express->room = 0; /* what was left of it may be ours now */
+    return cz_queue_admit(&engine->queue, lane, n, force);
+}
+
+bool queue_claim(Engine *engine, Handle *handle, uint32_t state, uint32_t *was)
+{
+    if (cz_word_load(&handle->cell.word) & CZ_SHARED)
+        return cz_express_claim(&engine->express[lane_of(handle)], &handle->cell, state, was);
+    return cz_queue_claim(&engine->queue, &handle->cell, state, was);
+}
+
+int64_t queue_size(Engine *engine, unsigned lane)
+{
+    return cz_queue_size(&engine->queue, lane) + cz_express_size(&engine->express[lane]);
+}
+
+static void walk(Engine *engine, unsigned lane, bool (*visit)(cz_cell_t *cell, void *arg), void *arg)
+{
+    cz_express_t *express = &engine->express[lane];
+    if (cz_express_any(express)) {
+        cz_express_begin(express);
+        cz_express_walk(express, visit, arg);
+        cz_express_end(express);
+    }
+    cz_queue_walk(&engine->queue, lane, visit, arg);
+}
+
+void queue_sweep(Engine *engine, unsigned lane, bool few)
+{
+    cz_express_t *express = &engine->express[lane];
+    cz_cell_t *out = NULL;
+    int64_t dead = cz_count_read(&express->dead);
+    if (dead > 0 && (few || (dead > 1024 && dead > cz_express_size(express)))) {
+        cz_express_begin(express);
+        out = cz_express_sweep(express, false);
+        cz_express_end(express);
+    }
+    queue_drop(out);
+    queue_drop(cz_queue_sweep(&engine->queue, lane, few));
+}
+
 void queue_offer(Engine *engine, unsigned lane)
 {
     if (cz_flag_read(&engine->gate.waking))
@@ -98,7 +145,7 @@ static PyObject *queue_put(PyObject *self, PyObject *const *args, Py_ssize_t cou
     if (view == NULL)
         return NULL;
     unsigned lane = view->lane;
-    if (!cz_queue_admit(&engine->queue, lane, 1, force)) {
+    if (!queue_admit(engine, lane, 1, force)) {
         Py_DECREF(view);
         Py_RETURN_NONE;
     }
@@ -162,7 +209,7 @@ static PyObject *put_rows(Engine *engine, PlanView *view, PyObject *rows, PyObje
     Py_ssize_t count = handles == NULL ? 0 : PyList_GET_SIZE(handles);
     if (count == 0)
         return handles;
-    if (!cz_queue_admit(&engine->queue, view->lane, count, false)) {
+    if (!queue_admit(engine, view->lane, count, false)) {
         Py_DECREF(handles);
         Py_RETURN_NONE;
     }
@@ -319,9 +366,12 @@ static PyObject *queue_submitter(PyObject *self, PyObject *const *args, Py_ssize
 
 /* -- room -------------------------------------------------------------------------------------- */
 
+/* Of each of the lanes that a walk goes through. */
 static bool first(cz_cell_t *cell, void *arg)
 {
-    *(cz_cell_t **)arg = cell;
+    cz_cell_t **oldest = arg;
+    if (*oldest == NULL || cell->ready_ns < (*oldest)->ready_ns)
+        *oldest = cell;
     return false;
 }
 
@@ -359,7 +409,7 @@ static PyObject *queue_evict_oldest(PyObject *self, PyObject *const *args, Py_ss
         return PyErr_Format(PyExc_TypeError, "evict_oldest(lane, error)");
     if (read_lane(args[0], &oldest.lane) < 0)
         return NULL;
-    cz_queue_walk(&engine->queue, oldest.lane, first, &oldest.oldest);
+    walk(engine, oldest.lane, first, &oldest.oldest);
     if (oldest.oldest == NULL)
         cz_timer_walk(&engine->timer, oldest_held, &oldest);
     if (oldest.oldest == NULL)
@@ -384,7 +434,8 @@ static PyObject *queue_on_space(PyObject *self, PyObject *const *args, Py_ssize_
         return NULL;
     }
     Py_DECREF(entry);
-    if (cz_queue_size(&engine->queue, lane) < engine->queue.capacity)
+    cz_flag_write(&engine->wanted, 1);
+    if (queue_size(engine, lane) < engine->queue.capacity)
         queue_freed(engine, lane);
     Py_RETURN_NONE;
 }
@@ -410,7 +461,7 @@ static PyObject *queue_off_space(PyObject *self, PyObject *const *args, Py_ssize
         if (same)
             Py_RETURN_NONE;
     }
-    if (cz_queue_size(&engine->queue, lane) < engine->queue.capacity)
+    if (queue_size(engine, lane) < engine->queue.capacity)
         queue_freed(engine, lane); /* fn had the turn and does not use it */
     Py_RETURN_NONE;
 }
@@ -419,14 +470,24 @@ static PyObject *queue_off_space(PyObject *self, PyObject *const *args, Py_ssize
 
 static PyObject *queue_sizes(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    cz_queue_t *queue = &engine_self(self)->queue;
-    return Py_BuildValue("LLLL", (long long)cz_queue_size(queue, 0), (long long)cz_queue_size(queue, 1),
-                         (long long)cz_queue_size(queue, 2), (long long)cz_queue_size(queue, 3));
+    Engine *engine = engine_self(self);
+    return Py_BuildValue("LLLL", (long long)queue_size(engine, 0), (long long)queue_size(engine, 1),
+                         (long long)queue_size(engine, 2), (long long)queue_size(engine, 3));
+}
+
+int64_t queue_ready_count(Engine *engine)
+{
+    int64_t count = cz_queue_ready(&engine->queue);
+    uint32_t paused = cz_flag_read(&engine->queue.paused);
+    for (unsigned lane = 1; lane < CZ_LANES; lane++)
+        if (!(paused & 1u << lane))
+            count += cz_express_size(&engine->express[lane]);
+    return count;
 }
 
 static PyObject *queue_ready(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    return PyLong_FromLongLong(cz_queue_ready(&engine_self(self)->queue));
+    return PyLong_FromLongLong(queue_ready_count(engine_self(self)));
 }
 
 static PyObject *queue_oldest_ready_ns(PyObject *self, PyObject *Py_UNUSED(unused))
@@ -434,7 +495,7 @@ static PyObject *queue_oldest_ready_ns(PyObject *self, PyObject *Py_UNUSED(unuse
     PyObject *times = PyTuple_New(CZ_LANES);
     for (unsigned lane = 0; times != NULL && lane < CZ_LANES; lane++) {
         cz_cell_t *head = NULL;
-        cz_queue_walk(&engine_self(self)->queue, lane, first, &head);
+        walk(engine_self(self), lane, first, &head);
         PyObject *since = head == NULL ? Py_NewRef(Py_None) : PyLong_FromLongLong(head->ready_ns);
         if (since == NULL)
             Py_CLEAR(times);
@@ -455,7 +516,7 @@ PyObject *queue_pending(Engine *engine)
     if (handles == NULL)
         return NULL;
     for (unsigned lane = 0; lane < CZ_LANES; lane++)
-        cz_queue_walk(&engine->queue, lane, add_to_list, handles);
+        walk(engine, lane, add_to_list, handles);
     cz_timer_walk(&engine->timer, add_to_list, handles);
     if (PyErr_Occurred())
         Py_CLEAR(handles);
@@ -494,7 +555,7 @@ static PyObject *queue_advance(PyObject *self, PyObject *now)
     while ((cell = cz_timer_sweep(&engine->timer, held, false)) != NULL)
         Py_DECREF(handle_of(cell));
     for (unsigned lane = 0; lane < CZ_LANES; lane++)
-        queue_drop(cz_queue_sweep(&engine->queue, lane, false));
+        queue_sweep(engine, lane, false);
     int64_t trim_ns = cz_pool_trim(&engine->pool, now_ns), records_ns = cz_pool_trim(&engine->records, now_ns);
     if (engine->pool.spare == NULL && engine->pool.most > TRIM_CELLS && engine->pool.live < engine->pool.most / 16) {
         engine->pool.most = 0;
@@ -530,7 +591,7 @@ static PyObject *queue_pause(PyObject *self, PyObject *lanes)
     if (PyErr_Occurred())
         return NULL;
     cz_flag_write(&engine->queue.paused, paused);
-    if (cz_queue_ready(&engine->queue) > 0)
+    if (queue_ready_count(engine) > 0)
         gate_wake(engine);
     Py_RETURN_NONE;
 }
@@ -555,7 +616,7 @@ static PyObject *queue_reopen(PyObject *self, PyObject *Py_UNUSED(unused))
 
 static PyObject *queue_published(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    engine_self(self)->published++;
+    cz_count_bump(&engine_self(self)->published, 1);
     Py_RETURN_NONE;
 }
 

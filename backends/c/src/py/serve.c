@@ -5,7 +5,7 @@
  * loop lets others have the GIL when they ask; after some that do not, a trivial Python call does.
  */
 #define _GNU_SOURCE
-#include "native.h"
+#include "express.h"
 
 #include <sched.h>
 #include <sys/prctl.h>
@@ -50,6 +50,11 @@ static inline bool must_leave(Engine *engine, cz_seat_t *seat)
     return seat->retired || seat->lost || cz_flag_read(&engine->gate.stopped);
 }
 
+static bool anything(Engine *engine)
+{
+    return cz_queue_any(&engine->queue) || express_any(engine);
+}
+
 static void rest(cz_seat_t *seat)
 {
     if (seat->busy_since_ns != 0)
@@ -79,19 +84,29 @@ static void timer_slack(unsigned long slack)
 static void sleep_here(Engine *engine, cz_seat_t *seat)
 {
     cz_gate_t *gate = &engine->gate;
-    bool urgent;
-    Py_BEGIN_ALLOW_THREADS;
+    bool urgent, rushed = false;
+    Rush rush;
+    PyThreadState *thread = PyEval_SaveThread();
     cz_gate_gave(gate, cz_seat_name(seat));
     cz_flag_add(&gate->parks, 1); /* who waits for us may take the GIL now */
     cz_seat_sleep(gate, seat, SPIN_NS);
-    if (seat->slot >= 0)
+    if (seat->slot >= 0 && express_any(engine) && cz_queue_ready(&engine->queue) == 0) {
+        rushed = true;
+        int64_t since_ns = cz_now_ns();
+        rush_begin(&rush, engine, seat, thread);
+        rush_run(&rush);
+        seat->busy_ns += cz_now_ns() - since_ns;
+    } else if (seat->slot >= 0) {
         let_wait(gate);
+    }
     urgent = seat->slot < 0 || cz_queue_size(&engine->queue, 0) > 0;
     if (urgent)
         timer_slack(EXACT_NS);
-    Py_END_ALLOW_THREADS;
+    PyEval_RestoreThread(thread);
     if (urgent)
         timer_slack(USUAL);
+    if (rushed)
+        rush_end(&rush);
 }
 
 /* Sleep until called. false: there was something to do after all. */
@@ -100,7 +115,7 @@ static bool park(Engine *engine, cz_seat_t *seat)
     rest(seat);
     cz_seat_listen(seat);
     cz_gate_park(&engine->gate, seat, true);
-    if ((must_leave(engine, seat) || cz_queue_any(&engine->queue)) && cz_gate_unpark(&engine->gate, seat)) {
+    if ((must_leave(engine, seat) || anything(engine)) && cz_gate_unpark(&engine->gate, seat)) {
         seat->busy_since_ns = cz_now_ns();
         return false;
     }
@@ -202,13 +217,18 @@ static PyObject *serve_worker(Engine *engine, cz_seat_t *seat, PyObject *context
     for (;;) {
         if (must_leave(engine, seat))
             return context;
+        if (express_serve(engine, seat)) {
+            fresh = false;
+            cz_flag_write(&engine->gate.waking, 0);
+            continue;
+        }
         cz_cell_t *cell = cz_queue_pop(queue, &picks, &dead);
         if (dead != NULL) {
             queue_drop(dead);
             dead = NULL;
         }
         if (cell == NULL) {
-            if (!cz_queue_any(queue) && park(engine, seat)) {
+            if (!anything(engine) && park(engine, seat)) {
                 cz_flag_write(&engine->gate.waking, 0);
                 fresh = true;
             }
@@ -303,7 +323,7 @@ static void leave(Engine *engine, cz_seat_t *seat)
         if (!seat->retired && !cz_flag_read(&gate->stopped) && !seat->parked)
             cz_gate_park(gate, seat, false); /* wanted again while it was leaving */
     }
-    if (!cz_flag_read(&gate->stopped) && !cz_flag_read(&gate->waking) && cz_queue_any(&engine->queue))
+    if (!cz_flag_read(&gate->stopped) && !cz_flag_read(&gate->waking) && anything(engine))
         gate_wake(engine); /* it may have been called for a task that it does not take */
 }
 

@@ -20,7 +20,7 @@ static int current_context(PyObject **context)
     *context = NULL;
 #if PY_VERSION_HEX < 0x030F0000 /* read where it stands: copying just to look costs as much as all the rest */
     PyObject *own = PyThreadState_Get()->context;
-    if (own == NULL || PyMapping_Size(own) == 0)
+    if (own == NULL || PyContext_Type.tp_as_mapping->mp_length(own) == 0)
         return 0;
 #endif
     PyObject *copy = PyContext_CopyCurrent();
@@ -86,6 +86,13 @@ static inline PyObject *accept(Submitter *self, PyObject *const *args, Py_ssize_
         Py_DECREF(view);
         return NULL;
     }
+    if (context == NULL && express_may_take(engine, view)) {
+        Handle *handle = express_submit(engine, view, args + 1, count);
+        if (handle != NULL || PyErr_Occurred()) {
+            Py_DECREF(view);
+            return (PyObject *)handle;
+        }
+    }
     payload = NULL;
     if (count == 1) {
         payload = Py_NewRef(args[1]);
@@ -102,7 +109,7 @@ static inline PyObject *accept(Submitter *self, PyObject *const *args, Py_ssize_
     if (counted)
         tell_int(engine, engine->critical_waiting, 1);
     /* Looked at again: what ran since may have let others have the GIL, and a shutdown looks through the lanes once. */
-    if (engine->closed || !cz_queue_admit(&engine->queue, lane, 1, false)) {
+    if (engine->closed || !queue_admit(engine, lane, 1, false)) {
         if (counted)
             tell_int(engine, engine->critical_waiting, -1);
         Py_XDECREF(ext);

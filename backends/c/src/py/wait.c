@@ -36,7 +36,7 @@ static bool listen(Handle *handle, int64_t spin_ns)
         parks = cz_flag_read(&gate->parks);
     }
     cz_flag_add(&gate->waiters, (uint32_t)-1);
-    if (done)
+    if (done && !(cz_word_load(&handle->cell.word) & CZ_VALUES)) /* that needed no GIL */
         let_go(gate, before);
     return done;
 }
@@ -112,7 +112,7 @@ PyObject *handle_wait(PyObject *self, PyObject *const *args, Py_ssize_t count, P
                 return NULL;
         }
         if ((cz_word_load(&handle->cell.word) & CZ_STATE) == CZ_COMPLETED)
-            return Py_NewRef(handle->payload);
+            return handle_value(handle);
     }
     PyObject *wait = PyObject_GetAttr(self, cz.s_wait);
     if (wait == NULL)

@@ -58,7 +58,7 @@ static PyObject *workers_resize(PyObject *self, PyObject *number)
             if (cz_gate_unpark(gate, seat) && seat->started)
                 cz_seat_call(seat);
         }
-    if (cz_queue_ready(&engine->queue) > 0 && !cz_flag_read(&gate->waking))
+    if (queue_ready_count(engine) > 0 && !cz_flag_read(&gate->waking))
         gate_wake(engine);
     Py_RETURN_NONE;
 }
@@ -138,9 +138,12 @@ static PyObject *workers_run(PyObject *self, PyObject *object)
         return PyErr_Format(PyExc_TypeError, "run() takes a handle of this backend, not %R", object);
     Handle *handle = (Handle *)object;
     uint32_t was;
-    if (cz_cell_state(&handle->cell, cz_now_ns()) != CZ_PENDING ||
-        !cz_queue_claim(&engine->queue, &handle->cell, CZ_RUNNING, &was))
+    if (cz_cell_state(&handle->cell, cz_now_ns()) != CZ_PENDING || !queue_claim(engine, handle, CZ_RUNNING, &was))
         Py_RETURN_FALSE;
+    if (handle_open_values(handle) < 0) {
+        handle_fail(handle, CZ_FAILED, take_exception(), 0, NULL);
+        Py_RETURN_TRUE;
+    }
     Py_INCREF(handle);
     if (lane_of(handle) == 0 && !(was & CZ_HELD) && engine->critical_waiting != NULL)
         tell_int(engine, engine->critical_waiting, -1);
@@ -192,7 +195,7 @@ static PyObject *workers_lose(PyObject *self, PyObject *number)
     cz_seat_t *seat = find(engine, slot);
     if (seat == NULL || lose(engine, seat) < 0)
         return NULL;
-    if (cz_queue_ready(&engine->queue) > 0)
+    if (queue_ready_count(engine) > 0)
         queue_offer(engine, 0);
     Py_RETURN_NONE;
 }
@@ -225,7 +228,7 @@ static PyObject *workers_stop(PyObject *self, PyObject *Py_UNUSED(unused))
             if (seat->started)
                 cz_seat_call(seat);
     for (unsigned lane = 0; lane < CZ_LANES; lane++) /* no worker comes by any more: let go of what died here */
-        queue_drop(cz_queue_sweep(&engine_self(self)->queue, lane, true));
+        queue_sweep(engine_self(self), lane, true);
     Py_RETURN_NONE;
 }
 
