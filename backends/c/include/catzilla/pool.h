@@ -8,7 +8,8 @@
 
 #include "alloc.h"
 
-#define CZ_SPARE_NS INT64_C(300000000) /* that empty slabs wait for the next burst */
+#define CZ_SPARE_NS                                                                                                    \
+    INT64_C(1000000000) /* that empty slabs wait for the next burst: a new page costs as much as 30 tasks */
 /* Slabs of cells. jemalloc gives each a page more than it asks for: 1.6 % of this, 3 % of half of it. */
 #define CZ_SLAB_BYTES 262144
 #define CZ_SMALL_SLAB_BYTES 65536 /* of what there is little of */
