@@ -17,7 +17,7 @@ class Pool
 {
 public:
     static constexpr std::size_t slab_bytes = 128 * 1024;
-    static constexpr std::int64_t spare_ns = 300'000'000; // that empty slabs wait for the next burst
+    static constexpr std::int64_t spare_ns = 1'000'000'000; // that empty slabs wait for the next burst
     static constexpr std::int64_t never = INT64_MAX;
 
     Pool(Arena &arena, std::size_t cell_bytes, void *owner) : arena_(arena), cell_bytes_(cell_bytes), owner_(owner) {}
