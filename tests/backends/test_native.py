@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from catzilla import TaskSystem
+from catzilla.cli import jemalloc
 from catzilla.conformance.rig import eventually
 
 PATIENCE_S = 30
@@ -246,3 +249,43 @@ def test_an_allocation_that_fails_anywhere(native: Native, nth: int) -> None:
         result.exception(PATIENCE_S)
     assert system.add_task(pair, 1, 2).wait(PATIENCE_S) == [1, 2]
     system.shutdown()
+
+
+DRAIN = """
+import sys, time
+from pathlib import Path
+from catzilla import TaskSystem
+from catzilla.cli import jemalloc
+
+def resident_bytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+def burst(system, n):
+    results = [system.add_task(int) for _ in range(n)]
+    for result in results:
+        result.wait()
+
+with TaskSystem(backend=sys.argv[1], workers=2, queue_size=10**6) as system:
+    burst(system, 1000)
+    before = resident_bytes()
+    burst(system, 300_000)
+    kept = []
+    for _ in range(50):
+        time.sleep(0.2)
+        kept.append(resident_bytes() / before - 1)
+        if kept[-1] < 0.3:
+            break
+    print(min(kept))
+"""
+
+
+@pytest.mark.skipif(jemalloc.library() is None, reason="no jemalloc is here")
+def test_memory_goes_back_with_jemalloc_preloaded(system: TaskSystem) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", DRAIN, system.backend_name],
+        env=os.environ | {"LD_PRELOAD": str(jemalloc.library())},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(ran.stdout) < 0.3, "of what it was before"

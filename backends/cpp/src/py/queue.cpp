@@ -11,6 +11,7 @@
 
 #include "catzilla_rows.h"
 
+#include <dlfcn.h>
 #include <malloc.h>
 #include <string>
 
@@ -45,10 +46,17 @@ PyObject *args_or_null(py::handle args)
     return PyTuple_GET_SIZE(args.ptr()) == 0 ? nullptr : Py_NewRef(args.ptr());
 }
 
+// What the heap kept of a burst goes back to the system. A preloaded jemalloc (its mallctl is there) would do that by
+// itself, but only ten seconds later, and then only when somebody allocates.
 void trim()
 {
+    using Mallctl = int (*)(const char *, void *, size_t *, void *, size_t);
+    static const auto mallctl = reinterpret_cast<Mallctl>(dlsym(RTLD_DEFAULT, "mallctl"));
     Py_BEGIN_ALLOW_THREADS;
-    malloc_trim(0);
+    if (mallctl != nullptr)
+        mallctl("arena.4096.purge", nullptr, nullptr, nullptr, 0); // 4096: all arenas (MALLCTL_ARENAS_ALL)
+    else
+        malloc_trim(0);
     Py_END_ALLOW_THREADS;
 }
 
