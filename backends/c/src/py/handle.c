@@ -179,17 +179,22 @@ static void handle_dealloc(PyObject *self)
     }
 }
 
-PyObject *handle_args(Handle *handle)
+/* The payload is taken first: making a tuple may run the collector, and a finalizer there end the task. */
+PyObject *handle_take_args(Handle *handle)
 {
-    if (handle->payload == NULL)
+    PyObject *payload = handle->payload;
+    uint32_t word = cz_word_load(&handle->cell.word);
+    handle->payload = NULL;
+    if (payload == NULL)
         return Py_NewRef(cz.empty);
-    if (PyTuple_CheckExact(handle->payload) && !(cz_word_load(&handle->cell.word) & CZ_ONE_ARG))
-        return Py_NewRef(handle->payload);
+    if (PyTuple_CheckExact(payload) && !(word & CZ_ONE_ARG))
+        return payload;
     Py_ssize_t count;
-    PyObject *const *items = args_items(&handle->payload, cz_word_load(&handle->cell.word), &count);
+    PyObject *const *items = args_items(&payload, word, &count);
     PyObject *args = PyTuple_New(count);
     for (Py_ssize_t i = 0; args != NULL && i < count; i++)
         PyTuple_SET_ITEM(args, i, Py_NewRef(items[i]));
+    Py_DECREF(payload);
     return args;
 }
 

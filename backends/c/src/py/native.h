@@ -175,7 +175,7 @@ Handle *handle_new(Engine *engine, PlanView *view, PyObject *payload, PyObject *
 PyObject *handle_ext(Handle *handle); /* borrowed, or NULL */
 More *handle_more(Handle *handle);    /* made if need be; NULL: MemoryError */
 More *handle_more_if(Handle *handle);
-PyObject *handle_args(Handle *handle); /* a tuple out of the payload, new reference */
+PyObject *handle_take_args(Handle *handle); /* the payload as a tuple; NULL: MemoryError, and it is gone */
 /* The word is final. Waiters, callbacks, and what policy wants to know. */
 void handle_released(Handle *handle, uint32_t was, uint32_t state);
 /* An end with an exception, counted and published. Steals error; false: somebody else ended it. */

@@ -121,8 +121,8 @@ static int again(Engine *engine, Handle *handle, PyObject *args, PyObject *value
 int run_task(Engine *engine, cz_seat_t *seat, Handle *handle, bool own_context, int64_t weight)
 {
     bool runner = false;
-    PyObject *args = handle_args(handle), *value = NULL;
-    Py_CLEAR(handle->payload); /* args has it: an end from outside must not take it away from the call */
+    /* Ours from now on: an end from outside must not take them away from the call. */
+    PyObject *args = handle_take_args(handle), *value = NULL;
     int64_t started_ns = 0;
     if (weight)
         seat->started_ns = started_ns = cz_now_ns();

@@ -5,6 +5,7 @@
 #include "type.hpp"
 
 #include <cstring>
+#include <utility>
 
 namespace catzilla
 {
@@ -153,13 +154,14 @@ void handle_dealloc(PyObject *self)
 
 } // namespace
 
-Ref args_of(Handle *handle)
+// The payload is taken first: making a tuple may run the collector, and a finalizer there end the task.
+Ref take_args(Handle *handle)
 {
-    if (handle->payload == nullptr)
+    const bool one = handle->cell.look() & flag::one_arg;
+    Ref payload(std::exchange(handle->payload, nullptr));
+    if (payload.get() == nullptr)
         return Ref::to(natives.empty);
-    if (handle->cell.look() & flag::one_arg)
-        return Ref(PyTuple_Pack(1, handle->payload));
-    return Ref::to(handle->payload);
+    return one ? Ref(PyTuple_Pack(1, payload.get())) : std::move(payload);
 }
 
 PyTypeObject *make_handle_type()

@@ -13,8 +13,8 @@ More *more_of(Handle *handle);
 Handle *new_handle(Engine *engine, PlanView *view, PyObject *payload, PyObject *ext, std::uint32_t word,
                    std::int64_t ready_ns);
 
-// A tuple out of the payload; null: MemoryError.
-Ref args_of(Handle *handle);
+// The payload as a tuple; null: MemoryError, and it is gone.
+Ref take_args(Handle *handle);
 
 PyTypeObject *make_handle_type(); // null: an exception is set
 

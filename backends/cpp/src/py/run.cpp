@@ -103,8 +103,8 @@ bool run_again(Engine *engine, Handle *handle, PyObject *args, PyObject *value)
 bool run_task(Engine *engine, Sits &seat, Handle *handle, bool own_context, std::int64_t weight)
 {
     bool runner = false;
-    const Ref args = args_of(handle);
-    Py_CLEAR(handle->payload); // args has it: an end from outside must not take it away from the call
+    // Ours from now on: an end from outside must not take them away from the call.
+    const Ref args = take_args(handle);
     std::int64_t started_ns = 0;
     if (weight != 0)
         seat.started_ns = started_ns = now_ns();
