@@ -249,6 +249,36 @@ def test_continuations_and_coroutines(system: TaskSystem) -> None:
     assert asyncio.run(both()) == [i * 2 + 1 for i in range(200)] + [i * 2 + 1 for i in range(500)]
 
 
+def test_other_tasks_behind_a_kernel_run_beside_each_other(open_system: Callable[..., TaskSystem]) -> None:
+    system = open_system(workers=4)
+    task, _ = ready(system, price, 1, 2)
+    Held(system, 4).release()  # each has its thread
+    for _ in range(20):
+        until(lambda: system.stats().active_workers == 0)
+        meeting = threading.Barrier(4)
+        kernel = task.submit(1, 2)
+        tasks = [system.add_task(meeting.wait, PATIENCE_S) for _ in range(4)]
+        assert sorted(one.wait(PATIENCE_S) for one in tasks) == [0, 1, 2, 3]
+        assert kernel.wait(PATIENCE_S) == 3
+
+
+def test_a_callback_keeps_none_waiting(open_system: Callable[..., TaskSystem]) -> None:
+    system = open_system(workers=2)
+    task, _ = ready(system, price, 1, 2)
+    Held(system, 2).release()
+    for _ in range(20):
+        until(lambda: system.stats().active_workers == 0)
+        over, timely = threading.Event(), []
+        first = task.submit(1, 2)
+        first.add_callback(lambda _, over=over, timely=timely: timely.append(over.wait(PATIENCE_S)))
+        others = [task.submit(i, 2) for i in range(300)]
+        for i, other in enumerate(others):
+            assert other.wait(PATIENCE_S) == i * 2 + 1
+        over.set()
+        until(lambda timely=timely: timely != [])
+        assert timely == [True]
+
+
 def test_a_task_that_waits_for_them(one: TaskSystem) -> None:
     task, _ = ready(one, price, 1, 2)
 

@@ -192,8 +192,10 @@ static bool take_out(cz_cell_t **place, void *arg)
 {
     Sweep *sweep = arg;
     cz_cell_t *cell = *place;
-    bool alive = cz_word_load(&cell->word) & CZ_SHARED;
-    if (alive && !sweep->all)
+    uint32_t word = cz_word_load(&cell->word);
+    bool alive = word & CZ_SHARED;
+    /* Only what has ended: one that runs elsewhere may have to wait in another lane again, and needs its link there. */
+    if (!sweep->all && (alive || (word & CZ_STATE) < CZ_COMPLETED))
         return true;
     cz_count_add(alive ? &sweep->lane->gone : &sweep->lane->dead, alive ? 1 : -1);
     *place = NULL;

@@ -110,6 +110,22 @@ static void the_dead_are_passed_over_or_swept(void)
     cz_express_close(&lane);
 }
 
+static void a_dead_one_that_runs_elsewhere_keeps_its_link(void)
+{
+    item_t item;
+    cz_cell_t behind;
+    cz_express_t lane;
+    uint32_t was;
+    cz_express_open(&lane, &arena);
+    init(&item, 0);
+    CHECK(cz_express_push(&lane, &item.cell) && cz_express_claim(&lane, &item.cell, CZ_RUNNING, &was));
+    item.cell.next = &behind;
+    CHECK(cz_express_sweep(&lane, false) == NULL && item.cell.next == &behind);
+    cz_word_init(&item.cell.word, CZ_COMPLETED);
+    CHECK(cz_express_sweep(&lane, false) == &item.cell && cz_count_read(&lane.dead) == 0);
+    cz_express_close(&lane);
+}
+
 static bool count_it(cz_cell_t *cell, void *arg)
 {
     (void)cell;
@@ -221,6 +237,7 @@ void test_express(void)
     arena = alloc.arenas[CZ_RECORDS];
     first_in_first_out();
     the_dead_are_passed_over_or_swept();
+    a_dead_one_that_runs_elsewhere_keeps_its_link();
     a_lost_consumer();
     no_memory();
     none_lost_none_twice(1);

@@ -90,7 +90,7 @@ bool cz_express_claim(cz_express_t *lane, cz_cell_t *cell, uint32_t state, uint3
 /* With the turn: each cell that waits, oldest first, until visit returns false. */
 void cz_express_walk(cz_express_t *lane, bool (*visit)(cz_cell_t *cell, void *arg), void *arg);
 
-/* With the turn and the owner's lock: take out the dead, or all; the chain of them. */
+/* With the turn and the owner's lock: take out the dead that have ended, or all; the chain of them. */
 cz_cell_t *cz_express_sweep(cz_express_t *lane, bool all);
 
 /* With the owner's lock, in a process that has no consumer: what the one it had was about to do is the owner's. */

@@ -182,6 +182,15 @@ void express_reap(Engine *engine)
         queue_drop(cz_list_take(&engine->done));
 }
 
+/* Callbacks may take long: whoever is free goes on meanwhile. */
+static void call_another(Engine *engine)
+{
+    if (!express_any(engine) && !cz_queue_any(&engine->queue))
+        return;
+    cz_flag_write(&engine->gate.waking, 0); /* it may be this thread that was called */
+    queue_offer(engine, 1);
+}
+
 void rush_end(Rush *rush)
 {
     Engine *engine = rush->engine;
@@ -197,6 +206,8 @@ void rush_end(Rush *rush)
         next = cell->next;
         leave_to_python(engine, cell);
     }
+    if (rush->loud != NULL)
+        call_another(engine);
     for (cz_cell_t *cell = reversed(rush->loud), *next; cell != NULL; cell = next) {
         next = cell->next;
         rush->seat->running = handle_of(cell);

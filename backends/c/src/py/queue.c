@@ -409,17 +409,23 @@ static PyObject *queue_evict_oldest(PyObject *self, PyObject *const *args, Py_ss
         return PyErr_Format(PyExc_TypeError, "evict_oldest(lane, error)");
     if (read_lane(args[0], &oldest.lane) < 0)
         return NULL;
-    walk(engine, oldest.lane, first, &oldest.oldest);
-    if (oldest.oldest == NULL)
-        cz_timer_walk(&engine->timer, oldest_held, &oldest);
-    if (oldest.oldest == NULL)
-        Py_RETURN_NONE;
-    PyObject *handle = Py_NewRef(handle_of(oldest.oldest));
-    PyObject *won = PyObject_CallMethod(handle, "withdraw", "O", args[1]);
-    if (won == NULL)
-        Py_CLEAR(handle);
-    Py_XDECREF(won);
-    return handle;
+    for (;; oldest.oldest = NULL) {
+        walk(engine, oldest.lane, first, &oldest.oldest);
+        bool ready = oldest.oldest != NULL;
+        if (!ready)
+            cz_timer_walk(&engine->timer, oldest_held, &oldest);
+        if (oldest.oldest == NULL)
+            Py_RETURN_NONE;
+        PyObject *handle = Py_NewRef(handle_of(oldest.oldest));
+        PyObject *won = PyObject_CallMethod(handle, "withdraw", "O", args[1]);
+        bool lost = ready && won == Py_False; /* a worker without the GIL was first */
+        Py_XDECREF(won);
+        if (won != NULL && !lost)
+            return handle;
+        Py_DECREF(handle);
+        if (won == NULL)
+            return NULL;
+    }
 }
 
 static PyObject *queue_on_space(PyObject *self, PyObject *const *args, Py_ssize_t count)

@@ -217,11 +217,8 @@ static PyObject *serve_worker(Engine *engine, cz_seat_t *seat, PyObject *context
     for (;;) {
         if (must_leave(engine, seat))
             return context;
-        if (express_serve(engine, seat)) {
-            fresh = false;
-            cz_flag_write(&engine->gate.waking, 0);
+        if (express_serve(engine, seat))
             continue;
-        }
         cz_cell_t *cell = cz_queue_pop(queue, &picks, &dead);
         if (dead != NULL) {
             queue_drop(dead);
@@ -241,7 +238,7 @@ static PyObject *serve_worker(Engine *engine, cz_seat_t *seat, PyObject *context
         started(engine, handle);
         if (fresh) {
             fresh = false;
-            arrived(engine, queue->lanes[0].head != NULL, cz_queue_any(queue));
+            arrived(engine, queue->lanes[0].head != NULL, anything(engine));
         }
         runs++;
         PlanView *view = handle->view;
