@@ -324,6 +324,8 @@ static PyObject *engine_abandon(PyObject *self, PyObject *error)
     if (failed)
         Py_CLEAR(lost);
     Py_XDECREF(waiting);
+    if (!failed)
+        express_loud_after_fork(engine);
     return lost;
 }
 

@@ -63,7 +63,7 @@ static int compute(Rush *rush, Handle *handle, Values *values, cz_value_t *resul
     Engine *engine = rush->engine;
     rush->rt.depth = kernel->depth;
     rush->rt.stack_bytes = kernel->stack_bytes;
-    if (!engine->profiling || ++rush->runs % SAMPLE != 0)
+    if (!engine->profiling || cz_count_read(&rush->seat->tally->native) % SAMPLE != 0)
         return kernel->call(values->slots, result, &rush->rt);
     int64_t started_ns = cz_now_ns(), waited_ns = started_ns - handle->cell.ready_ns;
     int status = kernel->call(values->slots, result, &rush->rt);
@@ -84,10 +84,11 @@ static void run(Rush *rush, unsigned lane, cz_cell_t *cell)
     cz_value_t result;
     cz_tally_t *tally = rush->seat->tally;
     if (!still_holds(rush, handle, values->kernel) || compute(rush, handle, values, &result) != CZ_OK) {
-        chain(&rush->left, cell);
+        cz_list_push(&rush->engine->left, cell, cell);
         return;
     }
     rush->started[lane]++;
+    rush->freed = true;
     values->slots[0] = result;
     cell->slot = rush->seat->slot;
     cz_count_add(values->kernel->runs, 1);
@@ -97,7 +98,7 @@ static void run(Rush *rush, unsigned lane, cz_cell_t *cell)
     if (was & CZ_WAITED)
         cz_wake_word(&cell->word);
     if (was & CZ_CALLBACKS)
-        chain(&rush->loud, cell);
+        cz_list_push(&rush->engine->loud, cell, cell);
     else
         finish(rush, cell);
 }
@@ -145,24 +146,22 @@ void rush_begin(Rush *rush, Engine *engine, cz_seat_t *seat, PyThreadState *thre
     rush->leaves = thread->c_tracefunc != NULL || thread->c_profilefunc != NULL; /* who traces wants to see it run */
 }
 
-/* To the lane of the tasks that need the GIL, with the reference that it has. */
-static void leave_to_python(Engine *engine, cz_cell_t *cell)
+/* To the lane of the tasks that need the GIL, with the reference that it has. false: it has ended. */
+static bool leave_to_python(Engine *engine, cz_cell_t *cell)
 {
     Handle *handle = handle_of(cell);
     uint32_t word = cz_word_load(&cell->word), was;
     while (!cz_word_swap(&cell->word, &word, word & ~CZ_SHARED))
         ;
-    if (handle_open_values(handle) < 0) {
+    bool opened = handle_open_values(handle) == 0;
+    if (!opened)
         handle_fail(handle, CZ_FAILED, take_exception(), 0, NULL);
-        Py_DECREF(handle);
-        return;
-    }
-    if (cz_queue_again(&engine->queue, cell, CZ_PENDING, cell->ready_ns, &was) == CZ_TO_PUSH) {
+    else if (cz_queue_again(&engine->queue, cell, CZ_PENDING, cell->ready_ns, &was) == CZ_TO_PUSH) {
         cz_queue_push(&engine->queue, lane_of(handle), cell, cell);
-        queue_offer(engine, lane_of(handle));
-    } else {
-        Py_DECREF(handle);
+        return true;
     }
+    Py_DECREF(handle);
+    return false;
 }
 
 static cz_cell_t *reversed(cz_cell_t *cell)
@@ -182,6 +181,11 @@ void express_reap(Engine *engine)
         queue_drop(cz_list_take(&engine->done));
 }
 
+static bool room_is_awaited(Engine *engine)
+{
+    return engine->space != NULL && PyList_GET_SIZE(engine->space) > 0;
+}
+
 /* Callbacks may take long: whoever is free goes on meanwhile. */
 static void call_another(Engine *engine)
 {
@@ -196,19 +200,23 @@ void rush_end(Rush *rush)
     Engine *engine = rush->engine;
     if (rush->counted)
         cz_flag_add(&engine->rushing, (uint32_t)-1);
-    cz_flag_write(&engine->wanted, 0);
     for (unsigned lane = 1; lane < CZ_LANES; lane++) {
-        for (; rush->started[lane] > 0 && PyList_GET_SIZE(engine->space) > 0; rush->started[lane]--)
+        for (; rush->started[lane] > 0 && room_is_awaited(engine); rush->started[lane]--)
             queue_freed(engine, lane);
         cz_express_trim(&engine->express[lane]);
     }
-    for (cz_cell_t *cell = reversed(rush->left), *next; cell != NULL; cell = next) {
+    if (!room_is_awaited(engine))
+        cz_flag_write(&engine->wanted, 0);
+    cz_cell_t *left = reversed(cz_list_take(&engine->left)), *loud = reversed(cz_list_take(&engine->loud));
+    for (cz_cell_t *cell = left, *next; cell != NULL; cell = next) {
+        unsigned lane = CZ_LANE(cz_word_load(&cell->word));
         next = cell->next;
-        leave_to_python(engine, cell);
+        if (leave_to_python(engine, cell))
+            queue_offer(engine, lane);
     }
-    if (rush->loud != NULL)
+    if (loud != NULL)
         call_another(engine);
-    for (cz_cell_t *cell = reversed(rush->loud), *next; cell != NULL; cell = next) {
+    for (cz_cell_t *cell = loud, *next; cell != NULL; cell = next) {
         next = cell->next;
         rush->seat->running = handle_of(cell);
         handle_released(handle_of(cell), CZ_CALLBACKS, CZ_COMPLETED);
@@ -221,7 +229,7 @@ void rush_end(Rush *rush)
     express_reap(engine);
 }
 
-/* The child has no thread that was at work here. */
+/* The child has no thread that was at work here: what one had left to the GIL waits there now. */
 void express_after_fork(Engine *engine)
 {
     for (unsigned lane = 1; lane < CZ_LANES; lane++) {
@@ -230,6 +238,20 @@ void express_after_fork(Engine *engine)
         cz_express_abandon(express);
     }
     cz_flag_write(&engine->rushing, 0);
+    for (cz_cell_t *cell = reversed(cz_list_take(&engine->left)), *next; cell != NULL; cell = next) {
+        next = cell->next;
+        if ((cz_word_load(&cell->word) & CZ_STATE) == CZ_RUNNING) /* else its own lane has it still */
+            leave_to_python(engine, cell);
+    }
+}
+
+/* Their reference stays: a batch that the fork cut short has it too. */
+void express_loud_after_fork(Engine *engine)
+{
+    for (cz_cell_t *cell = reversed(cz_list_take(&engine->loud)), *next; cell != NULL; cell = next) {
+        next = cell->next;
+        handle_released(handle_of(cell), CZ_CALLBACKS, CZ_COMPLETED);
+    }
 }
 
 /* -- submitting -------------------------------------------------------------------------------- */
@@ -293,9 +315,9 @@ static bool must_return(Rush *rush)
 {
     Engine *engine = rush->engine;
     cz_seat_t *seat = rush->seat;
-    return seat->retired || seat->lost || cz_flag_read(&engine->gate.stopped) || rush->loud != NULL ||
-           rush->left != NULL || rush->dead_count > MOST_DEAD - BATCH || cz_flag_read(&engine->wanted) ||
-           cz_queue_ready(&engine->queue) > 0;
+    return seat->retired || seat->lost || cz_flag_read(&engine->gate.stopped) || !cz_list_empty(&engine->loud) ||
+           !cz_list_empty(&engine->left) || rush->dead_count > MOST_DEAD - BATCH ||
+           (rush->freed && cz_flag_read(&engine->wanted)) || cz_queue_ready(&engine->queue) > 0;
 }
 
 static void publish_done(Rush *rush)

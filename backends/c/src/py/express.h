@@ -9,12 +9,11 @@
 typedef struct {
     Engine *engine;
     cz_seat_t *seat;
-    bool leaves;  /* everything to Python: the thread is traced */
-    bool counted; /* in Engine.rushing */
-    unsigned runs;
+    bool leaves;                 /* everything to Python: the thread is traced */
+    bool counted;                /* in Engine.rushing */
+    bool freed;                  /* room, since it began */
     cz_cell_t *done, *done_last; /* their lane's references are to be dropped */
     unsigned done_count;
-    cz_cell_t *loud, *left; /* done, with callbacks; to be run with the GIL */
     int64_t started[CZ_LANES];
     KernelCall *kernel; /* of the task before, with the answer: */
     PlanView *view;

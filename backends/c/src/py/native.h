@@ -51,8 +51,10 @@ typedef struct Engine {
     cz_queue_t queue;
     cz_express_t express[CZ_LANES]; /* of tasks that need no GIL to run; the first stays empty */
     _Atomic(cz_cell_t *) done;      /* of these, whose lane's reference is to be dropped */
+    _Atomic(cz_cell_t *) loud;      /* done, with callbacks */
+    _Atomic(cz_cell_t *) left;      /* RUNNING, to be run with the GIL */
     _Atomic uint32_t rushing;       /* workers that serve them without the GIL */
-    _Atomic uint32_t wanted;        /* one of those is to come back for it */
+    _Atomic uint32_t wanted;        /* somebody may wait for the room that they make */
     unsigned passed_over;           /* how often other tasks went first */
     cz_timer_t timer;
     cz_pool_t pool; /* of cells */
@@ -205,6 +207,7 @@ static inline PyObject *handle_value(Handle *handle)
 bool express_any(Engine *engine);  /* in a lane that is not paused */
 void express_reap(Engine *engine); /* references of cells that are done */
 void express_after_fork(Engine *engine);
+void express_loud_after_fork(Engine *engine);
 /* A positional call of a short kernel's task becomes a handle that is served without the GIL. NULL, without an
  * error: it is one like any other. */
 Handle *express_submit(Engine *engine, PlanView *view, PyObject *const *args, Py_ssize_t count);
