@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import functools
 import gc
 import os
 import sys
@@ -93,6 +95,26 @@ def test_each_result_is_its_own(fn: Any, rows: list[tuple[Any, ...]], system: Ta
     if "kernels" in system.backend_features:  # cffi's callers count without a lock
         assert native.runs == len(rows)
     assert {type(handle.wait()) for handle in handles} == {type(fn(*rows[0]))}
+
+
+def test_c_needs_no_gil_for_them(system: TaskSystem) -> None:
+    if system.backend_name != "c":
+        pytest.skip("its workers hold the GIL for short kernels")
+    task, _ = ready(system, price, 1, 2)
+    for i in range(100):
+        task.submit(i, 7).wait(PATIENCE_S)  # the first of them may still tell the backend of the kernel
+    time.sleep(0.1)  # the worker falls asleep
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1000)  # nobody gets the GIL from a thread that computes
+    try:
+        handles = [task.submit(i, 7) for i in range(1000)]
+        deadline = time.monotonic() + PATIENCE_S
+        while not handles[-1].done() and time.monotonic() < deadline:
+            pass
+        done = [handle.done() for handle in handles]
+    finally:
+        sys.setswitchinterval(before)
+    assert all(done)
 
 
 def test_they_are_counted_before_they_are_done(system: TaskSystem) -> None:
@@ -263,15 +285,25 @@ def test_other_tasks_behind_a_kernel_run_beside_each_other(open_system: Callable
         assert kernel.wait(PATIENCE_S) == 3
 
 
-def test_a_callback_keeps_none_waiting(open_system: Callable[..., TaskSystem]) -> None:
+@pytest.mark.parametrize("later", [False, True])
+def test_a_callback_keeps_none_waiting(later: bool, open_system: Callable[..., TaskSystem]) -> None:
     system = open_system(workers=2)
     task, _ = ready(system, price, 1, 2)
     Held(system, 2).release()
     for _ in range(20):
         until(lambda: system.stats().active_workers == 0)
-        over, timely = threading.Event(), []
+        began, over, timely = threading.Event(), threading.Event(), []
+
+        def call(_: Any, began: Any = began, over: Any = over, timely: list[bool] = timely) -> None:
+            began.set()
+            timely.append(over.wait(PATIENCE_S))
+
+        system.pause()
         first = task.submit(1, 2)
-        first.add_callback(lambda _, over=over, timely=timely: timely.append(over.wait(PATIENCE_S)))
+        first.add_callback(call)
+        system.resume()  # so that a worker makes the call, and not this thread
+        if later:
+            assert began.wait(PATIENCE_S)
         others = [task.submit(i, 2) for i in range(300)]
         for i, other in enumerate(others):
             assert other.wait(PATIENCE_S) == i * 2 + 1
@@ -375,3 +407,17 @@ def test_nobody_keeps_the_handle(system: TaskSystem) -> None:
     if "kernels" in system.backend_features:  # cffi's callers count without a lock
         assert native.runs == MANY
     gc.collect()
+
+
+def _in_an_empty_context(test: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        contextvars.Context().run(test, *args, **kwargs)
+
+    return run
+
+
+# A call with something set in its context is a task like any other, and pytest's own plugins set something.
+for _name, _test in list(globals().items()):
+    if _name.startswith("test_"):
+        globals()[_name] = _in_an_empty_context(_test)
