@@ -17,10 +17,11 @@
 #define DONE 256        /* cells that are done, to the next look of who submits */
 #define LISTEN_NS 50000 /* for more, before it goes back for the GIL */
 /* A worker at the heels of who submits would fetch each cache line while the other one still writes to it, and both
- * would be three times as slow: so it lets him have a lead, unless that takes long or somebody waits. */
+ * would be slower than by taking turns: so it lets him have a lead, unless that takes long or somebody waits. */
 #define LEAD 512 /* cells */
 #define LEAD_NS 10000
-#define APART 20 /* pauses between two looks */
+#define APART 20 /* times APART_PAUSES between two looks */
+#define APART_PAUSES 20
 
 bool express_any(Engine *engine)
 {
@@ -186,13 +187,13 @@ static bool room_is_awaited(Engine *engine)
     return engine->space != NULL && PyList_GET_SIZE(engine->space) > 0;
 }
 
-/* Callbacks may take long: whoever is free goes on meanwhile. */
+/* Callbacks may take long: whoever is free goes on meanwhile, also with what comes later. If it is this thread that was
+ * called, nobody is on the way. */
 static void call_another(Engine *engine)
 {
-    if (!express_any(engine) && !cz_queue_any(&engine->queue))
-        return;
-    cz_flag_write(&engine->gate.waking, 0); /* it may be this thread that was called */
-    queue_offer(engine, 1);
+    cz_flag_write(&engine->gate.waking, 0);
+    if (express_any(engine) || cz_queue_any(&engine->queue))
+        queue_offer(engine, 1);
 }
 
 void rush_end(Rush *rush)
@@ -347,7 +348,7 @@ static bool somebody_waits(Rush *rush)
 static void apart(Rush *rush)
 {
     for (int i = 0; i < APART && !somebody_waits(rush); i++)
-        for (int k = 0; k < 20; k++)
+        for (int k = 0; k < APART_PAUSES; k++)
             cz_pause();
 }
 
