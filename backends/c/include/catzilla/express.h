@@ -47,16 +47,14 @@ static inline int64_t cz_express_size(cz_express_t *lane)
     return cz_count_read(&lane->pushed) - cz_count_read(&lane->gone);
 }
 
-/* Something, perhaps dead, lies there. */
-static inline bool cz_express_any(cz_express_t *lane)
-{
-    return cz_count_read(&lane->pushed) != cz_count_read(&lane->passed);
-}
-
-/* How many lie there; more may be on their way to be seen. */
+/* How many lie there, dead ones too; more may be on their way to be seen. */
 static inline int64_t cz_express_ahead(cz_express_t *lane)
 {
     return cz_count_read(&lane->pushed) - cz_count_read(&lane->passed);
+}
+static inline bool cz_express_any(cz_express_t *lane)
+{
+    return cz_express_ahead(lane) != 0;
 }
 
 /* The turn: try, or wait for it (its holder keeps it for a batch of short computations). */
